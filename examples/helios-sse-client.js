@@ -37,7 +37,9 @@ export class EventParser {
         if (this.#isAfterCr && text[0] === '\n')
             text = text.slice(1);
         this.#isAfterCr = text.endsWith('\r');
-        const lines = (this.#line + text).split(/\r\n?|\n/);
+        const lines = text.split(/\r\n?|\n/);
+        // Only new text is searched. Engines keep such a sum as its pieces, and join them when the line is read.
+        lines[0] = this.#line + lines[0];
         this.#line = lines.pop();
         for (const line of lines) {
             if (line) {
@@ -58,7 +60,7 @@ export class EventParser {
             this.#data += value + '\n';
         if (name === 'event')
             this.#event = value;
-        if (name === 'id' && !value.includes('\0'))
+        if (name === 'id' && isId(value))
             this.#id = value;
         if (name === 'retry' && /^\d+$/.test(value))
             this.retry = Number(value);
@@ -68,6 +70,9 @@ export function createClient(options = {}) {
     // Invalid headers throw here. Inside of the loop they would be retried as a failed connection.
     if (typeof options.headers !== 'function')
         new Headers(options.headers);
+    // A path behind a query would be a part of it.
+    if (/[?#]/.test(options.baseUrl ?? ''))
+        throw new TypeError('a baseUrl has no query and no fragment');
     return { events: (path, request = {}) => events(options, path, request) };
 }
 const LONGEST_WAIT = 30_000;
@@ -111,12 +116,16 @@ async function* read(options, path, request, stop) {
     const init = { method: methodOf(request), body, cache: 'no-store' };
     if (options.credentials)
         init.credentials = options.credentials;
-    let lastEventId = request.lastEventId ?? '';
+    let lastEventId = request.lastEventId ?? idIn(request.header) ?? idIn(request.query) ?? '';
+    if (!isId(lastEventId))
+        throw new TypeError('no event can have this lastEventId');
     // This throws if the request can never be sent. Inside of the loop it would be retried as a failed connection.
-    new Request(url, { ...init, headers: headersOf(undefined, request, lastEventId) });
+    new Request(url, { ...init, headers: headersOf(undefined, request) });
     let retry;
     let failures = 0;
     let sawEvents = false;
+    /** Whether the server has told a position. A given id only tells where the caller began. */
+    let hasMoved = false;
     let failure;
     try {
         if (request.signal)
@@ -134,21 +143,23 @@ async function* read(options, path, request, stop) {
                 if (response.status === 410 && lastEventId && comesBack) {
                     connection.close();
                     lastEventId = '';
-                    sawEvents = false; // the stream begins anew
+                    sawEvents = hasMoved = false; // the stream begins anew
                     yield { event: reset, data: { reason: 'expired', topics: [] }, lastEventId };
                     continue;
                 }
                 if (!isStream(response))
                     throw await connection.refusal(response);
                 tell('open');
-                lastEventId = response.headers.get('helios-position') ?? lastEventId;
+                const position = response.headers.get('helios-position');
+                hasMoved ||= position !== null;
+                lastEventId = position ?? lastEventId;
                 const parser = new EventParser(lastEventId);
-                for (let bytes; (bytes = await connection.read(response));) {
+                for (let bytes; (bytes = await connection.read());) {
                     const events = parser.push(bytes);
+                    hasMoved ||= parser.lastEventId !== lastEventId;
                     lastEventId = parser.lastEventId;
                     retry = parser.retry ?? retry;
                     for (const { event, data, lastEventId } of events) {
-                        failures = 0;
                         sawEvents = true;
                         last = event;
                         yield { event, data: text?.includes(event) ? data : parsed(data), lastEventId };
@@ -157,8 +168,6 @@ async function* read(options, path, request, stop) {
                             return;
                     }
                 }
-                if (!last)
-                    failures++;
                 const isSentAway = sentAway.includes(last);
                 // A plain stream has no `retry`. Its end is the end of the response.
                 if (!isSentAway && (!comesBack || retry === undefined))
@@ -169,19 +178,23 @@ async function* read(options, path, request, stop) {
             catch (error) {
                 signal.throwIfAborted();
                 const mayPass = !(error instanceof HeliosError) || error.status === 429 || error.status >= 500;
-                // A new connection without an id would repeat events that the loop has read.
-                const wouldRepeat = sawEvents && retry === undefined && !lastEventId;
+                // A new connection would repeat events that the loop has read.
+                const wouldRepeat = sawEvents && retry === undefined && !(hasMoved && lastEventId);
                 if (!comesBack || !mayPass || wouldRepeat)
                     throw broken(error);
                 lost = error;
-                failures++;
             }
             finally {
                 connection.close();
             }
+            const hasFailed = !last || last === 'error';
+            if (!hasFailed)
+                failures = 0;
+            if (hasFailed || lost)
+                failures++;
             tell('waiting', lost);
-            const least = lost instanceof HeliosError ? lost.retryAfter ?? 0 : 0;
-            await pause(Math.max(least, waitAfter(failures, retry ?? 3_000)), signal);
+            const told = lost instanceof HeliosError ? lost.retryAfter : undefined;
+            await pause(waitAfter(failures, retry ?? 3_000, told), signal);
         }
     }
     catch (error) {
@@ -199,23 +212,37 @@ async function* read(options, path, request, stop) {
 /** One request. It ends when it is closed, aborted, or silent for too long. */
 class Connection {
     #abort = new AbortController();
+    #body = null;
     #reader;
     #idle;
+    /** Ends what is waited for. */
+    #fail = () => { };
     constructor(idle, signal) {
         this.#idle = idle;
+        const own = this.#abort.signal;
+        own.addEventListener('abort', () => this.#fail(own.reason));
         follow(this.#abort, signal);
     }
     async open(options, url, init, request, lastEventId) {
         const { signal } = this.#abort;
         let given = options.headers;
         if (typeof given === 'function')
-            given = await Promise.race([given(), aborted(signal)]);
-        const headers = headersOf(given, request, lastEventId);
-        return this.#patiently((options.fetch ?? fetch)(url, { ...init, headers, signal }));
+            given = await this.#patiently(given());
+        const headers = headersOf(given, request);
+        const place = new URL(url);
+        // A header cannot hold such an id, or would lose its spaces. The server also reads the query.
+        if (/^ |[\0-\x1f\x7f]| $/.test(lastEventId))
+            place.searchParams.set('lastEventId', lastEventId);
+        // A header holds bytes, and `Headers` takes one character for each.
+        else if (lastEventId)
+            headers.set('last-event-id', String.fromCharCode(...utf8(lastEventId)));
+        const response = await this.#patiently((options.fetch ?? fetch)(place.href, { ...init, headers, signal }));
+        this.#body = response.body;
+        return response;
     }
     /** Returns the next bytes, or `undefined` after the last. */
-    async read(response) {
-        this.#reader ??= response.body?.getReader();
+    async read() {
+        this.#reader ??= this.#body?.getReader();
         return this.#reader && (await this.#patiently(this.#reader.read())).value;
     }
     /** Returns the error for an answer that is no stream. */
@@ -231,12 +258,21 @@ class Connection {
     }
     close() {
         this.#abort.abort();
+        // The body of a given `fetch` may not follow the signal.
+        (this.#reader ?? this.#body)?.cancel().catch(() => { });
     }
+    /** Waits, but not in silence, and not once this is closed. */
     async #patiently(promise) {
         const silent = () => this.#abort.abort(new Error(`nothing came for ${this.#idle} ms`));
         const timer = this.#idle ? setTimeout(silent, Math.min(this.#idle, LONGEST_TIMER)) : undefined;
+        const { signal } = this.#abort;
+        const closed = new Promise((_, reject) => {
+            this.#fail = reject;
+            if (signal.aborted)
+                reject(signal.reason);
+        });
         try {
-            return await promise;
+            return await Promise.race([promise, closed]);
         }
         finally {
             clearTimeout(timer);
@@ -250,33 +286,34 @@ function follow(controller, signal) {
     if (signal.aborted)
         abort();
 }
-/** Rejects when the signal is aborted. */
-function aborted(signal) {
-    return new Promise((_, reject) => {
-        const abort = () => reject(signal.reason);
-        signal.addEventListener('abort', abort);
-        if (signal.aborted)
-            abort();
-    });
-}
 function named(prefix) {
     return [`${prefix}reset`, [`${prefix}reconnect`, `${prefix}overloaded`], `${prefix}end`];
 }
 function methodOf({ method = 'get' }) {
     return method.toUpperCase();
 }
-function headersOf(given, { header = {}, body }, lastEventId) {
+/** Whether an event may have this id. The servers take no longer one back. */
+function isId(id) {
+    return !/[\0\r\n]/.test(id) && utf8(id).length <= 8_192;
+}
+function utf8(text) {
+    return new TextEncoder().encode(text);
+}
+const isIdName = (name) => /^last-?event-?id$/i.test(name);
+/** Returns the id among these headers or entries of a query. It is where the stream begins, and not sent again with each request. */
+function idIn(values = {}) {
+    const [, id] = Object.entries(values).find(([name, value]) => isIdName(name) && isGiven(value)) ?? [];
+    return id === undefined ? id : String(id);
+}
+function headersOf(given, { header = {}, body }) {
     const headers = new Headers(given);
     for (const [name, value] of Object.entries(header)) {
-        if (isGiven(value))
+        if (isGiven(value) && !isIdName(name))
             headers.set(name, String(value));
     }
     headers.set('accept', 'text/event-stream');
     if (body !== undefined)
         headers.set('content-type', 'application/json');
-    // A header holds bytes, and `Headers` takes one character for each.
-    if (lastEventId)
-        headers.set('last-event-id', String.fromCharCode(...new TextEncoder().encode(lastEventId)));
     return headers;
 }
 function isGiven(value) {
@@ -295,6 +332,8 @@ function urlOf(baseUrl = '', path, { path: values, query = {} }) {
     const isMap = (value) => Object.prototype.toString.call(value) === '[object Object]';
     const entries = Object.entries(query).flatMap(entry => (isMap(entry[1]) ? Object.entries(entry[1]) : [entry]));
     for (const [name, value] of entries) {
+        if (isIdName(name))
+            continue;
         for (const each of [value].flat()) {
             if (isGiven(each))
                 url.searchParams.append(name, String(each));
@@ -322,12 +361,16 @@ function retryAfter(headers) {
 function broken(error) {
     return error instanceof HeliosError ? error : new HeliosError('the stream broke off', { cause: error });
 }
-/** Returns the wait before the next connection. It grows with each failure, and jitter keeps clients from coming back together. */
-function waitAfter(failures, retry) {
+/**
+ * Returns the wait before the next connection. It grows with each failure, and is never shorter than `told`, the server's `Retry-After`.
+ * Jitter keeps clients from coming back together.
+ */
+function waitAfter(failures, retry, told = 0) {
     if (!failures)
         return retry;
-    const longest = Math.min(LONGEST_WAIT, Math.max(retry, 250) * 2 ** failures);
-    return Math.max(retry, longest * (1 + Math.random()) / 2);
+    const random = Math.random();
+    const longest = Math.max(2 * retry, Math.min(LONGEST_WAIT, Math.max(retry, 250) * 2 ** failures));
+    return Math.max(told && told + random * retry, longest * (1 + random) / 2);
 }
 /** Waits so long, or until the signal is aborted. */
 function pause(ms, signal) {

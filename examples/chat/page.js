@@ -151,7 +151,11 @@ async function follow(signal) {
       // The client comes back by itself, with the id of its last event.
       for await (const event of api.events('/rooms/{room}', { path, query, lastEventId, signal, onState })) {
         lastEventId = event.lastEventId || lastEventId;
-        take(event);
+        try {
+          take(event);
+        } catch (error) {
+          reportError(error); // It is the page's own, and the stream goes on.
+        }
       }
     } catch {
       if (signal.aborted) return;

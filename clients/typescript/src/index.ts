@@ -4,21 +4,24 @@ import type { AnyPaths, EventOf, MethodOf, OnState, PathOf, Problem, RequestOf, 
 
 export type { OnState, Problem, Reset, State, StreamEvent } from './types.js';
 
-export interface ClientOptions {
-  /** The URL before each path. Default: the page's own origin. */
+/** The headers that `fetch` accepts. `HeadersInit` is a name of the DOM library, which an app of Node leaves out. */
+type HeadersGiven = NonNullable<RequestInit['headers']>;
+
+export interface ClientOptions<Prefix extends string = 'helios:'> {
+  /** The URL before each path, without a query. Default: the page's own origin. */
   baseUrl?: string | undefined;
   /** Sent with each request. A function is called for each connection, since a token may have expired. */
-  headers?: HeadersInit | (() => HeadersInit | Promise<HeadersInit>) | undefined;
+  headers?: HeadersGiven | (() => HeadersGiven | Promise<HeadersGiven>) | undefined;
   /** `include` sends cookies to another origin. */
-  credentials?: RequestCredentials | undefined;
+  credentials?: RequestInit['credentials'] | undefined;
   fetch?: typeof fetch | undefined;
   /** The silence in milliseconds after which a connection counts as lost. Default: 45 s, three keep-alives of the server. */
   idle?: number | undefined;
-  /** The server's prefix for control events. Default: `helios:`. */
-  controlPrefix?: string | undefined;
+  /** The server's prefix for control events. Default: `helios:`. With a document, name it as a type too: `createClient<paths, 'x-'>`. */
+  controlPrefix?: Prefix | undefined;
 }
 
-export interface Client<Paths> {
+export interface Client<Paths, Prefix extends string = 'helios:'> {
   /**
    * Reads the events of a stream, over as many connections as that takes. It sends no request before the first `next()`, and reads
    * no faster than the loop. Leaving the loop closes the connection.
@@ -28,7 +31,7 @@ export interface Client<Paths> {
   events<P extends PathOf<Paths>, M extends MethodOf<Paths[P]> = UsualMethod<Paths[P]>>(
     path: P,
     ...request: RequestOf<Paths[P], M>
-  ): AsyncGenerator<EventOf<Paths[P][M]>, void, void>;
+  ): AsyncGenerator<EventOf<Paths[P][M], Prefix>, void, void>;
 }
 
 /** A stream could not be opened, or broke off before its end. */
@@ -69,7 +72,9 @@ export class EventParser {
     if (!text) return [];
     if (this.#isAfterCr && text[0] === '\n') text = text.slice(1);
     this.#isAfterCr = text.endsWith('\r');
-    const lines = (this.#line + text).split(/\r\n?|\n/);
+    const lines = text.split(/\r\n?|\n/);
+    // Only new text is searched. Engines keep such a sum as its pieces, and join them when the line is read.
+    lines[0] = this.#line + lines[0];
     this.#line = lines.pop()!;
     for (const line of lines) {
       if (line) {
@@ -89,10 +94,12 @@ export class EventParser {
     const [, name, value] = /^([^:]*):? ?(.*)$/s.exec(line)!;
     if (name === 'data') this.#data += value + '\n';
     if (name === 'event') this.#event = value!;
-    if (name === 'id' && !value!.includes('\0')) this.#id = value!;
+    if (name === 'id' && isId(value!)) this.#id = value!;
     if (name === 'retry' && /^\d+$/.test(value!)) this.retry = Number(value);
   }
 }
+
+type AnyOptions = ClientOptions<string>;
 
 interface AnyRequest {
   path?: Record<string, unknown>;
@@ -108,10 +115,14 @@ interface AnyRequest {
   idle?: number;
 }
 
-export function createClient<Paths extends object = AnyPaths>(options: ClientOptions = {}): Client<Paths> {
+export function createClient<Paths extends object = AnyPaths, Prefix extends string = 'helios:'>(
+  options: ClientOptions<Prefix> = {},
+): Client<Paths, Prefix> {
   // Invalid headers throw here. Inside of the loop they would be retried as a failed connection.
   if (typeof options.headers !== 'function') new Headers(options.headers);
-  return { events: (path: string, request: AnyRequest = {}) => events(options, path, request) } as Client<Paths>;
+  // A path behind a query would be a part of it.
+  if (/[?#]/.test(options.baseUrl ?? '')) throw new TypeError('a baseUrl has no query and no fragment');
+  return { events: (path: string, request: AnyRequest = {}) => events(options, path, request) } as Client<Paths, Prefix>;
 }
 
 const LONGEST_WAIT = 30_000;
@@ -121,7 +132,7 @@ const LONGEST_TIMER = 2 ** 31 - 1;
 /** The reason of a stream that its reader has left. */
 const LEFT = Symbol();
 
-function events(options: ClientOptions, path: string, request: AnyRequest) {
+function events(options: AnyOptions, path: string, request: AnyRequest) {
   const stop = new AbortController();
   const events = read(options, path, request, stop);
   const leave = events.return.bind(events);
@@ -138,7 +149,7 @@ function events(options: ClientOptions, path: string, request: AnyRequest) {
   return events;
 }
 
-async function* read(options: ClientOptions, path: string, request: AnyRequest, stop: AbortController) {
+async function* read(options: AnyOptions, path: string, request: AnyRequest, stop: AbortController) {
   const { text } = request;
   const { signal } = stop;
   const tell: OnState = (state, error) => {
@@ -156,12 +167,15 @@ async function* read(options: ClientOptions, path: string, request: AnyRequest, 
   const body = JSON.stringify(request.body) ?? null;
   const init: RequestInit = { method: methodOf(request), body, cache: 'no-store' };
   if (options.credentials) init.credentials = options.credentials;
-  let lastEventId = request.lastEventId ?? '';
+  let lastEventId = request.lastEventId ?? idIn(request.header) ?? idIn(request.query) ?? '';
+  if (!isId(lastEventId)) throw new TypeError('no event can have this lastEventId');
   // This throws if the request can never be sent. Inside of the loop it would be retried as a failed connection.
-  new Request(url, { ...init, headers: headersOf(undefined, request, lastEventId) });
+  new Request(url, { ...init, headers: headersOf(undefined, request) });
   let retry: number | undefined;
   let failures = 0;
   let sawEvents = false;
+  /** Whether the server has told a position. A given id only tells where the caller began. */
+  let hasMoved = false;
   let failure: unknown;
   try {
     if (request.signal) follow(stop, request.signal);
@@ -177,20 +191,22 @@ async function* read(options: ClientOptions, path: string, request: AnyRequest, 
         if (response.status === 410 && lastEventId && comesBack) {
           connection.close();
           lastEventId = '';
-          sawEvents = false; // the stream begins anew
+          sawEvents = hasMoved = false; // the stream begins anew
           yield { event: reset, data: { reason: 'expired', topics: [] }, lastEventId };
           continue;
         }
         if (!isStream(response)) throw await connection.refusal(response);
         tell('open');
-        lastEventId = response.headers.get('helios-position') ?? lastEventId;
+        const position = response.headers.get('helios-position');
+        hasMoved ||= position !== null;
+        lastEventId = position ?? lastEventId;
         const parser = new EventParser(lastEventId);
-        for (let bytes; (bytes = await connection.read(response)); ) {
+        for (let bytes; (bytes = await connection.read()); ) {
           const events = parser.push(bytes);
+          hasMoved ||= parser.lastEventId !== lastEventId;
           lastEventId = parser.lastEventId;
           retry = parser.retry ?? retry;
           for (const { event, data, lastEventId } of events) {
-            failures = 0;
             sawEvents = true;
             last = event;
             yield { event, data: text?.includes(event) ? data : parsed(data), lastEventId };
@@ -198,7 +214,6 @@ async function* read(options: ClientOptions, path: string, request: AnyRequest, 
             if (event === end) return;
           }
         }
-        if (!last) failures++;
         const isSentAway = sentAway.includes(last);
         // A plain stream has no `retry`. Its end is the end of the response.
         if (!isSentAway && (!comesBack || retry === undefined)) return;
@@ -206,17 +221,19 @@ async function* read(options: ClientOptions, path: string, request: AnyRequest, 
       } catch (error) {
         signal.throwIfAborted();
         const mayPass = !(error instanceof HeliosError) || error.status === 429 || error.status! >= 500;
-        // A new connection without an id would repeat events that the loop has read.
-        const wouldRepeat = sawEvents && retry === undefined && !lastEventId;
+        // A new connection would repeat events that the loop has read.
+        const wouldRepeat = sawEvents && retry === undefined && !(hasMoved && lastEventId);
         if (!comesBack || !mayPass || wouldRepeat) throw broken(error);
         lost = error;
-        failures++;
       } finally {
         connection.close();
       }
+      const hasFailed = !last || last === 'error';
+      if (!hasFailed) failures = 0;
+      if (hasFailed || lost) failures++;
       tell('waiting', lost);
-      const least = lost instanceof HeliosError ? lost.retryAfter ?? 0 : 0;
-      await pause(Math.max(least, waitAfter(failures, retry ?? 3_000)), signal);
+      const told = lost instanceof HeliosError ? lost.retryAfter : undefined;
+      await pause(waitAfter(failures, retry ?? 3_000, told), signal);
     }
   } catch (error) {
     if (error === LEFT) return;
@@ -231,25 +248,37 @@ async function* read(options: ClientOptions, path: string, request: AnyRequest, 
 /** One request. It ends when it is closed, aborted, or silent for too long. */
 class Connection {
   #abort = new AbortController();
+  #body: ReadableStream<Uint8Array> | null = null;
   #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
   #idle: number;
+  /** Ends what is waited for. */
+  #fail: (reason: unknown) => void = () => {};
 
   constructor(idle: number, signal: AbortSignal) {
     this.#idle = idle;
+    const own = this.#abort.signal;
+    own.addEventListener('abort', () => this.#fail(own.reason));
     follow(this.#abort, signal);
   }
 
-  async open(options: ClientOptions, url: string, init: RequestInit, request: AnyRequest, lastEventId: string) {
+  async open(options: AnyOptions, url: string, init: RequestInit, request: AnyRequest, lastEventId: string) {
     const { signal } = this.#abort;
     let given = options.headers;
-    if (typeof given === 'function') given = await Promise.race([given(), aborted(signal)]);
-    const headers = headersOf(given, request, lastEventId);
-    return this.#patiently((options.fetch ?? fetch)(url, { ...init, headers, signal }));
+    if (typeof given === 'function') given = await this.#patiently(given());
+    const headers = headersOf(given, request);
+    const place = new URL(url);
+    // A header cannot hold such an id, or would lose its spaces. The server also reads the query.
+    if (/^ |[\0-\x1f\x7f]| $/.test(lastEventId)) place.searchParams.set('lastEventId', lastEventId);
+    // A header holds bytes, and `Headers` takes one character for each.
+    else if (lastEventId) headers.set('last-event-id', String.fromCharCode(...utf8(lastEventId)));
+    const response = await this.#patiently((options.fetch ?? fetch)(place.href, { ...init, headers, signal }));
+    this.#body = response.body;
+    return response;
   }
 
   /** Returns the next bytes, or `undefined` after the last. */
-  async read(response: Response) {
-    this.#reader ??= response.body?.getReader();
+  async read() {
+    this.#reader ??= this.#body?.getReader();
     return this.#reader && (await this.#patiently(this.#reader.read())).value;
   }
 
@@ -267,13 +296,21 @@ class Connection {
 
   close() {
     this.#abort.abort();
+    // The body of a given `fetch` may not follow the signal.
+    (this.#reader ?? this.#body)?.cancel().catch(() => {});
   }
 
-  async #patiently<T>(promise: Promise<T>) {
+  /** Waits, but not in silence, and not once this is closed. */
+  async #patiently<T>(promise: T | Promise<T>) {
     const silent = () => this.#abort.abort(new Error(`nothing came for ${this.#idle} ms`));
     const timer = this.#idle ? setTimeout(silent, Math.min(this.#idle, LONGEST_TIMER)) : undefined;
+    const { signal } = this.#abort;
+    const closed = new Promise<never>((_, reject) => {
+      this.#fail = reject;
+      if (signal.aborted) reject(signal.reason);
+    });
     try {
-      return await promise;
+      return await Promise.race([promise, closed]);
     } finally {
       clearTimeout(timer);
     }
@@ -287,15 +324,6 @@ function follow(controller: AbortController, signal: AbortSignal) {
   if (signal.aborted) abort();
 }
 
-/** Rejects when the signal is aborted. */
-function aborted(signal: AbortSignal) {
-  return new Promise<never>((_, reject) => {
-    const abort = () => reject(signal.reason);
-    signal.addEventListener('abort', abort);
-    if (signal.aborted) abort();
-  });
-}
-
 function named(prefix: string) {
   return [`${prefix}reset`, [`${prefix}reconnect`, `${prefix}overloaded`] as (string | undefined)[], `${prefix}end`] as const;
 }
@@ -304,15 +332,30 @@ function methodOf({ method = 'get' }: AnyRequest) {
   return method.toUpperCase();
 }
 
-function headersOf(given: HeadersInit | undefined, { header = {}, body }: AnyRequest, lastEventId: string) {
+/** Whether an event may have this id. The servers take no longer one back. */
+function isId(id: string) {
+  return !/[\0\r\n]/.test(id) && utf8(id).length <= 8_192;
+}
+
+function utf8(text: string) {
+  return new TextEncoder().encode(text);
+}
+
+const isIdName = (name: string) => /^last-?event-?id$/i.test(name);
+
+/** Returns the id among these headers or entries of a query. It is where the stream begins, and not sent again with each request. */
+function idIn(values: Record<string, unknown> = {}) {
+  const [, id] = Object.entries(values).find(([name, value]) => isIdName(name) && isGiven(value)) ?? [];
+  return id === undefined ? id : String(id);
+}
+
+function headersOf(given: HeadersGiven | undefined, { header = {}, body }: AnyRequest) {
   const headers = new Headers(given);
   for (const [name, value] of Object.entries(header)) {
-    if (isGiven(value)) headers.set(name, String(value));
+    if (isGiven(value) && !isIdName(name)) headers.set(name, String(value));
   }
   headers.set('accept', 'text/event-stream');
   if (body !== undefined) headers.set('content-type', 'application/json');
-  // A header holds bytes, and `Headers` takes one character for each.
-  if (lastEventId) headers.set('last-event-id', String.fromCharCode(...new TextEncoder().encode(lastEventId)));
   return headers;
 }
 
@@ -332,6 +375,7 @@ function urlOf(baseUrl = '', path: string, { path: values, query = {} }: AnyRequ
   const isMap = (value: unknown): value is object => Object.prototype.toString.call(value) === '[object Object]';
   const entries = Object.entries(query).flatMap(entry => (isMap(entry[1]) ? Object.entries(entry[1]) : [entry]));
   for (const [name, value] of entries) {
+    if (isIdName(name)) continue;
     for (const each of [value].flat()) {
       if (isGiven(each)) url.searchParams.append(name, String(each));
     }
@@ -361,11 +405,15 @@ function broken(error: unknown) {
   return error instanceof HeliosError ? error : new HeliosError('the stream broke off', { cause: error });
 }
 
-/** Returns the wait before the next connection. It grows with each failure, and jitter keeps clients from coming back together. */
-function waitAfter(failures: number, retry: number) {
+/**
+ * Returns the wait before the next connection. It grows with each failure, and is never shorter than `told`, the server's `Retry-After`.
+ * Jitter keeps clients from coming back together.
+ */
+function waitAfter(failures: number, retry: number, told = 0) {
   if (!failures) return retry;
-  const longest = Math.min(LONGEST_WAIT, Math.max(retry, 250) * 2 ** failures);
-  return Math.max(retry, longest * (1 + Math.random()) / 2);
+  const random = Math.random();
+  const longest = Math.max(2 * retry, Math.min(LONGEST_WAIT, Math.max(retry, 250) * 2 ** failures));
+  return Math.max(told && told + random * retry, longest * (1 + random) / 2);
 }
 
 /** Waits so long, or until the signal is aborted. */

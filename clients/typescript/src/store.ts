@@ -18,6 +18,9 @@ export interface Shown<T> {
 /**
  * Creates a store of a stream. `reduce` makes the next value from the current one and an event. The first subscriber opens the
  * stream, and the last one to leave closes it. The next first subscriber begins again with the initial value.
+ *
+ * `shown()` changes with each event. The listeners are told once of all events that come together, or a page would draw each event of a
+ * long replay.
  */
 export function eventStore<E, T>(
   open: (link: Link) => AsyncIterable<E>,
@@ -25,17 +28,30 @@ export function eventStore<E, T>(
   initial: T,
 ) {
   const first: Shown<T> = { value: initial, state: 'connecting', error: undefined };
-  const listeners = new Set<() => void>();
+  /** Each subscription is an object of its own, so that one function can subscribe twice. */
+  const subscriptions = new Set<{ listener: () => void }>();
   let shown = first;
   let stop: AbortController | undefined;
+  let telling: ReturnType<typeof setTimeout> | undefined;
+
+  function tell() {
+    telling = undefined;
+    // A listener may add to them.
+    for (const subscription of [...subscriptions]) {
+      if (subscriptions.has(subscription)) call(subscription.listener);
+    }
+  }
 
   async function follow(signal: AbortSignal) {
     // A stream that was closed changes nothing more.
     const show = (change: Partial<Shown<T>>) => {
       if (signal.aborted) return;
       shown = { ...shown, ...change };
-      for (const listener of listeners) listener();
+      telling ??= setTimeout(tell);
     };
+    // A page that is drawn on a server, or mounted twice, may leave at once.
+    await undefined;
+    if (signal.aborted) return;
     try {
       const events = open({ signal, onState: (state, error) => show({ state, error }) });
       for await (const event of events) show({ value: reduce(shown.value, event) });
@@ -48,18 +64,32 @@ export function eventStore<E, T>(
     first: () => first,
     shown: () => shown,
     subscribe(listener: () => void) {
-      listeners.add(listener);
+      const subscription = { listener };
+      subscriptions.add(subscription);
       if (!stop) {
         stop = new AbortController();
         shown = first;
         void follow(stop.signal);
       }
       return () => {
-        listeners.delete(listener);
-        if (listeners.size) return;
+        subscriptions.delete(subscription);
+        if (subscriptions.size) return;
         stop?.abort();
         stop = undefined;
+        clearTimeout(telling);
+        telling = undefined;
       };
     },
   };
+}
+
+/** An error of the listener is reported as one of an event handler. It ends nothing else. */
+function call(listener: () => void) {
+  try {
+    listener();
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
 }

@@ -10,7 +10,7 @@ export interface StreamEvent<Name extends string = string, Data = unknown> {
 }
 
 /** Events are missing, so fetch again what you show. The stream goes on by itself. */
-export type Reset = StreamEvent<'helios:reset', {
+export type Reset<Prefix extends string = 'helios:'> = StreamEvent<`${Prefix}reset`, {
   reason: 'epoch' | 'expired' | 'unknown' | 'slow' | 'gap' | (string & {});
   topics: string[];
 }>;
@@ -49,17 +49,26 @@ type Named<Item> = Item extends { event: infer Name extends string; data?: infer
   : never;
 
 /** Every stream may have a reset, since the client makes one of a 410. */
-type WithReset<Event extends StreamEvent> = Event | ('helios:reset' extends Event['event'] ? never : Reset);
+type WithReset<Event extends StreamEvent, Prefix extends string> =
+  | Event
+  | (`${Prefix}reset` extends Event['event'] ? never : Reset<Prefix>);
 
 /** The events of an operation, as a union that narrows by `event`. */
-export type EventOf<Operation> = EventsOf<Operation> extends [infer Items]
-  ? unknown extends Items ? StreamEvent : WithReset<Named<Items>>
+export type EventOf<Operation, Prefix extends string> = EventsOf<Operation> extends [infer Items]
+  ? unknown extends Items ? StreamEvent : WithReset<Named<Items>, Prefix>
   : never;
 
 type TextName<Event> = Event extends StreamEvent<infer Name, infer Data> ? string extends Data ? Name : never : never;
 
+type TextOf<Operation> = TextName<EventOf<Operation, 'helios:'>>;
+
+/** The id has an option of its own, which moves on with the stream. */
+type IdName = 'Last-Event-ID' | 'last-event-id' | 'lastEventId';
+
+type WithoutId<Values> = Values extends object ? Omit<Values, IdName> & { [Name in IdName]?: never } : Values;
+
 type Parameters<Operation> = Operation extends { parameters: infer All }
-  ? Pick<All, keyof All & ('path' | 'query' | 'header')>
+  ? { [At in keyof All as At & ('path' | 'query' | 'header')]: At extends 'path' ? All[At] : WithoutId<All[At]> }
   : {};
 
 type Json<Body> = [Body] extends [{ content: { 'application/json': infer Value } }] ? Value : never;
@@ -73,7 +82,7 @@ export type State = 'connecting' | 'open' | 'waiting' | 'ended' | 'failed';
 /** Called on each change of state, with the error if there is one. */
 export type OnState = (state: State, error?: unknown) => void;
 
-interface Common<Event> {
+interface Common<Text> {
   /** Begin behind this event, or with `earliest`. */
   lastEventId?: string | undefined;
   /** Stops the stream at once. The loop then throws the signal's reason. */
@@ -82,13 +91,13 @@ interface Common<Event> {
   /** Come back after the connection is lost. Default: yes for GET, no for all others. */
   reconnect?: boolean | undefined;
   /** The events whose data is text, which is not parsed. The data of all others is parsed as JSON if possible. */
-  text?: readonly TextName<Event>[] | undefined;
+  text?: readonly Text[] | undefined;
   /** The silence in milliseconds after which the connection counts as lost. 0 turns this off. Default: the client's, or 45 s. */
   idle?: number | undefined;
 }
 
-export type Request<Item, M extends MethodOf<Item>> = Parameters<Item[M]> & Body<Item[M]> & Common<EventOf<Item[M]>>
-  & ('get' extends MethodOf<Item> ? { method?: M } : { method: M });
+export type Request<Item, M extends MethodOf<Item>> = Parameters<Item[M]> & Body<Item[M]> & Common<TextOf<Item[M]>>
+  & ('get' extends MethodOf<Item> ? { method?: M | undefined } : { method: M });
 
 /** The request is optional if nothing in it is required. */
 export type RequestOf<Item, M extends MethodOf<Item>> = {} extends Request<Item, M>

@@ -81,6 +81,20 @@ test('connections without an event are made later and later', async () => {
   await server.done;
 });
 
+test('a stream that fails each time is asked for later and later', async () => {
+  const failing = RETRY + 'event: helios:ready\nid: 1\ndata: {}\n\nevent: error\ndata: {"status":500}\n\n';
+  const server = read([
+    stream(failing), stream(failing), stream(failing, BREAKS), stream(RETRY + 'data: x\n\n'), stream(failing),
+    stream(failing.replaceAll('error', 'helios:reconnect')), status(204),
+  ]);
+  for (const [n, ms] of [1_000, 2_000, 4_000, 1_000, 1_000, 1_000].entries()) await server.waits(ms, n + 1);
+  assert.equal(await server.done, undefined);
+  Math.random.mock.mockImplementation(() => 0.5);
+  const spread = read([stream(failing), status(204)]);
+  await spread.waits(1_500);
+  await spread.done;
+});
+
 test('a wait that is longer than any timer is as long as the longest', async () => {
   const server = read([stream('retry: 99999999999\ndata: 1\n\n'), status(204)]);
   await server.waits(2 ** 31 - 1);
@@ -113,6 +127,18 @@ test('clients that lose a server at once do not come back at once', async () => 
   await server.waits(4_500, 1);
   await server.waits(9_000, 2);
   await server.done;
+});
+
+test('clients do not come back together, however long they were told to wait', async () => {
+  Math.random.mock.mockImplementation(() => 0.5);
+  for (const [retry, ms] of [[14_000, 21_000], [20_000, 30_000], [60_000, 90_000]]) {
+    const server = read([stream(`:\nretry: ${retry}\ndata: x\n\n`, BREAKS), status(204)]);
+    await server.waits(ms);
+    await server.done;
+  }
+  const busy = read([status(503, { 'retry-after': '60' }), status(204)]);
+  await busy.waits(61_500);
+  await busy.done;
 });
 
 test('a server that is busy is asked when it says', async () => {
@@ -175,6 +201,60 @@ test('events that came with the last one are not given after an abort', async ()
   stop.abort();
   assert.ok(server.asked[0].isClosed);
   await assert.rejects(events.next(), { name: 'AbortError' });
+});
+
+/** Answers with a body that follows no signal. */
+const deaf = asked => {
+  const body = new ReadableStream({
+    start: controller => controller.enqueue(new TextEncoder().encode(RETRY + 'id: 1\ndata: 1\n\n')),
+    cancel: () => void (asked.isClosed = true),
+  });
+  return new Response(body, { headers: { 'content-type': 'text/event-stream' } });
+};
+
+test('a body that does not follow its signal is stopped all the same', async () => {
+  const reason = new Error('enough');
+  const stop = new AbortController();
+  const server = read([deaf], { signal: stop.signal });
+  await server.untilEvents(1);
+  await settled();
+  stop.abort(reason);
+  assert.equal(await server.done, reason);
+  assert.ok(server.asked[0].isClosed);
+
+  const left = new Server(deaf);
+  const events = createClient({ baseUrl: 'http://server', fetch: left.fetch }).events('/news');
+  await events.next();
+  const next = events.next();
+  await events.return();
+  assert.deepEqual(await next, { value: undefined, done: true });
+  assert.ok(left.asked[0].isClosed);
+
+  const silent = read([deaf, status(204)], { idle: 1_000 });
+  await silent.untilEvents(1);
+  await settled();
+  mock.timers.tick(1_000);
+  await silent.waits(1_000);
+  assert.equal(await silent.done, undefined);
+  assert.ok(silent.asked[0].isClosed);
+});
+
+test('an answer that is no stream is closed, even if it follows no signal', async () => {
+  const page = asked => new Response(deaf(asked).body, { headers: { 'content-type': 'text/html' } });
+  const server = read([page]);
+  assert.equal((await server.done).status, 200);
+  assert.ok(server.asked[0].isClosed);
+});
+
+test('headers that never come count as silence', async () => {
+  const answers = [() => new Promise(() => {}), () => ({})];
+  const server = read([status(204)], { idle: 1_000 }, { headers: () => answers.shift()() });
+  await server.until('connecting');
+  await settled();
+  mock.timers.tick(1_000);
+  await server.waits(3_000);
+  assert.equal(await server.done, undefined);
+  assert.ok(server.states.includes('waiting: nothing came for 1000 ms'));
 });
 
 test('leaving the loop closes the connection', async () => {
@@ -289,6 +369,24 @@ test('a plain stream that has no ids is not begun again in its middle', async ()
   assert.equal(await whole.done, undefined);
 });
 
+test('a given id does not begin a plain stream again that has no ids', async () => {
+  const server = read([stream(':\ndata: HE\n\n', BREAKS)], { lastEventId: '7' });
+  assert.ok(await server.done instanceof HeliosError);
+  const resumed = read([
+    stream(':\ndata: HE\n\n', BREAKS, { 'helios-position': '7' }), stream(':\nid: 8\ndata: RE\n\n', BREAKS), stream(':\n'),
+  ], { lastEventId: '7' });
+  await resumed.waits(3_000, 1);
+  await resumed.waits(3_000, 2);
+  assert.equal(await resumed.done, undefined);
+  assert.deepEqual(resumed.asked.map(asked => asked.id), ['7', '7', '8']);
+});
+
+test('a position from before a 410 does not count behind it', async () => {
+  const server = read([stream(':\nid: 1\ndata: 1\n\n', BREAKS), problem(410, {}), stream(':\ndata: 2\n\n', BREAKS)]);
+  await server.waits(3_000, 1);
+  assert.ok(await server.done instanceof HeliosError);
+});
+
 test('a 410 is a reset: once it was seen, the stream begins without an id', async () => {
   const server = new Server(problem(410, { detail: 'reload' }), stream(':\ndata: 1\n\n'));
   const api = createClient({ baseUrl: 'http://server', fetch: server.fetch });
@@ -333,8 +431,29 @@ test('a map as a parameter of the query is sent as its entries', async () => {
   assert.deepEqual(sent, [['lang', 'de'], ['tags', 'x'], ['tags', 'y'], ['q', '1'], ['since', String(since)]]);
 });
 
+test('an id among the headers or in the query is where the stream begins', async () => {
+  for (const given of [{ header: { 'Last-Event-ID': 7 } }, { query: { lastEventId: '7' } }]) {
+    const server = read([problem(410, {}), stream(RETRY + 'id: 8\ndata: x\n\n'), status(204)], given);
+    await server.waits(1_000);
+    assert.equal(await server.done, undefined);
+    assert.deepEqual(server.asked.map(asked => asked.id), ['7', null, '8']);
+    assert.ok(server.asked.every(asked => asked.url === 'http://server/news'));
+  }
+  const both = read([status(204)], { lastEventId: '9', header: { 'last-event-id': '7' }, query: { lastEventId: '7' } });
+  await both.done;
+  assert.deepEqual([both.asked[0].id, both.asked[0].url], ['9', 'http://server/news']);
+});
+
+test('an id that no server takes back is no position', async () => {
+  const server = read([stream(RETRY + `id: 1\ndata: x\n\nid: ${'ü'.repeat(4_097)}\ndata: y\n\n`), status(204)]);
+  await server.waits(1_000);
+  await server.done;
+  assert.equal(server.asked[1].id, '1');
+});
+
 test('what can never be sent is told at once', async () => {
   assert.throws(() => createClient({ headers: { 'not a name': 'x' } }), TypeError);
+  for (const baseUrl of ['http://server?key=1', '/#top']) assert.throws(() => createClient({ baseUrl }), TypeError);
   const server = read([], { method: 'post', body: 1n, reconnect: true });
   assert.ok(await server.done instanceof TypeError);
 });

@@ -148,12 +148,24 @@ test('a silence may be as long as any', { timeout: DEADLINE }, async () => {
 test('a request that can never be sent fails before it is tried', { timeout: DEADLINE }, async () => {
   const server = await serve(':\n');
   for (const request of [
-    { header: { 'x-a': 'two\nlines' } }, { header: { 'not a name': 'x' } }, { lastEventId: 'two\nlines' }, { body: 1 },
+    { header: { 'x-a': 'two\nlines' } }, { header: { 'not a name': 'x' } }, { lastEventId: 'two\nlines' }, { lastEventId: 'x'.repeat(8_193) }, { body: 1 },
     { method: 'not a method', reconnect: true },
   ]) {
     await assert.rejects(server.events(request).next(), TypeError, JSON.stringify(request));
   }
   assert.deepEqual([server.requests, server.states], [[], []]);
+});
+
+test('an id that a header cannot hold is sent in the query', { timeout: DEADLINE }, async () => {
+  for (const lastEventId of ['a\x01b', 'a\x7fb', '\tab', ' a', 'a ', 'a\x01&ü']) {
+    const server = await serve(':\ndata: 1\n\n');
+    const events = server.events({ lastEventId, query: { page: 1 } });
+    await events.next();
+    await events.return();
+    const [{ url, headers }] = server.requests;
+    const sent = [...new URL(url, 'http://x').searchParams];
+    assert.deepEqual([sent, headers['last-event-id']], [[['page', '1'], ['lastEventId', lastEventId]], undefined]);
+  }
 });
 
 test('headers without a value are not sent', { timeout: DEADLINE }, async () => {

@@ -18,12 +18,22 @@ function Room({ server, name }) {
   return `${state} ${value}`;
 }
 
+/** Everything has come, and then the store has told of it, by a timer. */
+const told = async () => {
+  for (let n = 0; n < 10; n++) await settled();
+  await new Promise(resolve => setTimeout(resolve, 20));
+};
+
 const show = async element => {
   let root;
-  await act(async () => { root = create(element); await settled(); });
+  await act(async () => { root = create(element); });
+  await act(told);
   return root;
 };
-const update = (root, element) => act(async () => { root.update(element); await settled(); });
+const update = async (root, element) => {
+  await act(async () => root.update(element));
+  await act(told);
+};
 
 test('a component shows what comes, begins anew with its room, and closes the stream when it goes', async () => {
   const server = new Server(room('tea'), room('rust'));

@@ -62,6 +62,8 @@ export async function mistakes() {
   api.events('/rooms/{room}', { path: { room: 'tea' } });
   // @ts-expect-error: it is a number
   api.events('/dashboard', { query: { every: 'second' } });
+  // @ts-expect-error: the id is an option, which moves on with the stream
+  api.events('/dashboard', { header: { 'Last-Event-ID': '7' } });
   // @ts-expect-error: there is no such parameter
   api.events('/dashboard', { query: { evry: 5 } });
   // @ts-expect-error: only a POST is a stream here
@@ -83,6 +85,24 @@ export async function untyped() {
   for await (const e of api.events('/whatever/{id}', { path: { id: 1 }, query: { a: 'b' } })) is<typeof e, StreamEvent>(true);
   for await (const e of api.events('/whatever', { method: 'post', body: 1 })) is<typeof e.data, unknown>(true);
   api.events('/whatever', { query: { tags: { lang: 'de' } }, header: { 'x-a': undefined } });
+  // @ts-expect-error: the id is an option
+  api.events('/whatever', { header: { 'Last-Event-ID': '7' } });
+  // @ts-expect-error: the id is an option
+  api.events('/whatever', { query: { lastEventId: '7' } });
+}
+
+export async function prefixed() {
+  const api = createClient<paths, 'x-'>({ baseUrl: 'https://example.org', controlPrefix: 'x-' });
+  for await (const e of api.events('/oracle/answers', { method: 'post', body: { text: 'where' } })) {
+    is<typeof e, StreamEvent<'message', string> | Reset<'x-'>>(true);
+    if (e.event === 'x-reset') is<typeof e.data.topics, string[]>(true);
+  }
+  // @ts-expect-error: the prefix is no other
+  createClient<paths, 'x-'>({ controlPrefix: 'y-' });
+  // @ts-expect-error: the types have to know it
+  createClient<paths>({ controlPrefix: 'x-' });
+  createClient({ controlPrefix: 'x-' });
+  createClient<paths>({ controlPrefix: undefined }).events('/dashboard', { method: undefined });
 }
 
 export function refused(error: unknown) {

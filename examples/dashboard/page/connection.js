@@ -54,7 +54,11 @@ export function connect(parts, tell) {
         // The client comes back by itself, with the id of its last event.
         for await (const event of api.events('/live', { signal, onState, lastEventId: state.lastEventId })) {
           state.lastEventId = event.lastEventId || state.lastEventId;
-          take(event);
+          try {
+            take(event);
+          } catch (error) {
+            reportError(error); // It is the page's own, and the stream goes on.
+          }
           if (state.phase === 'live') change({});
         }
       } catch {
