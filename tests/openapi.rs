@@ -1,6 +1,8 @@
 //! The OpenAPI document: what the types of routes say, and what is left open.
 #![allow(clippy::unwrap_used)]
 
+#[path = "openapi/answers.rs"]
+mod answers;
 #[path = "openapi/attributes.rs"]
 mod attributes;
 #[path = "openapi/decoded.rs"]

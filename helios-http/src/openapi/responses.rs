@@ -170,12 +170,15 @@ impl Writer<'_> {
             _ if bodiless => {}
             Content::Media(given) => {
                 self.interceptors(operation);
+                let schema = self.content(operation, told, given);
                 let media = told.media.unwrap_or(given);
-                let schema = self.content(operation, told, media);
                 written["content"] = json!({ media: { "schema": schema } });
             }
             Content::Opaque if told.media.is_some() => {
                 let media = told.media.unwrap_or_default();
+                if is_json(media) {
+                    self.some_json(operation, told);
+                }
                 written["content"] = json!({ media: { "schema": {} } });
             }
             Content::Opaque => {
@@ -198,8 +201,14 @@ impl Writer<'_> {
         }
     }
 
-    fn content(&mut self, operation: &Operation, told: &Description, media: &str) -> Value {
-        if operation.is_mapped && media == JSON {
+    /// Returns the schema of a body to which the handler's type gives this media type. Closures map it before the
+    /// route's own `content-type` replaces that.
+    fn content(&mut self, operation: &Operation, told: &Description, given: &str) -> Value {
+        if given != JSON && told.media.is_some_and(is_json) {
+            self.some_json(operation, told);
+            return json!({});
+        }
+        if operation.is_mapped && given == JSON {
             let what = "what the closures around it make of its answer";
             self.tell(operation, what, "write `#[answers(200, T)]`");
             return json!({});
@@ -209,6 +218,15 @@ impl Writer<'_> {
             self.tell_type(operation, "the type of its answer,", schema.name);
             json!({})
         })
+    }
+
+    /// The route says that it answers with JSON, but its type is a text, bytes or a response.
+    fn some_json(&mut self, operation: &Operation, told: &Description) {
+        let declare = match told.media {
+            Some(media) if media != JSON => format!("write `#[answers(200, {media:?}, T)]`"),
+            _ => "write `#[answers(200, T)]`".to_owned(),
+        };
+        self.tell(operation, "which JSON it answers with", declare);
     }
 
     fn stream(
@@ -242,6 +260,11 @@ impl Writer<'_> {
             "content": { STREAM: { "itemSchema": item } },
         })
     }
+}
+
+fn is_json(media: &str) -> bool {
+    let media = media.to_ascii_lowercase();
+    media == JSON || media.ends_with("+json")
 }
 
 /// Adds the content of another response with the same status.
