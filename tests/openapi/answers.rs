@@ -120,3 +120,12 @@ async fn closures_map_json_that_is_sent_with_another_media_type() {
     let what = "what the closures around it make of its answer";
     assert_eq!(open("/mapped"), [what]);
 }
+
+#[test]
+fn answers_of_one_status_and_media_type_are_alternatives() {
+    let row = json!({ "$ref": "#/components/schemas/Row" });
+    let total = json!({ "$ref": "#/components/schemas/Total" });
+    let schema = |path| content(path)["application/json"]["schema"].clone();
+    assert_eq!(schema("/either"), json!({ "anyOf": [row, total] }));
+    assert_eq!(schema("/twice"), row);
+}

@@ -13,6 +13,7 @@ use crate::openapi::describe::{
 };
 use crate::openapi::events::{self, PROBLEM, STREAM};
 use crate::openapi::operation::Operation;
+use crate::openapi::schema::add_alternative;
 use crate::openapi::writer::Writer;
 use crate::sse::Overload;
 use crate::sse::options::StreamOptions;
@@ -267,10 +268,18 @@ fn is_json(media: &str) -> bool {
     media == JSON || media.ends_with("+json")
 }
 
-/// Adds the content of another response with the same status.
+/// Adds the content of another response with the same status. Of one media type, each schema is an alternative.
 fn add_content(response: &mut Value, other: &Value) {
-    for (media, schema) in other["content"].as_object().into_iter().flatten() {
-        response["content"][media] = schema.clone();
+    for (media, added) in other["content"].as_object().into_iter().flatten() {
+        match &mut response["content"][media] {
+            Value::Object(known) => {
+                // The items of a stream say more than a schema of the whole.
+                if let Some(schema) = known.get_mut("schema") {
+                    add_alternative(schema, &added["schema"]);
+                }
+            }
+            unknown => *unknown = added.clone(),
+        }
     }
 }
 

@@ -102,14 +102,17 @@ impl Schemas {
     }
 }
 
-/// Lets a field of several alternatives have the schema of either, such as the tag of an enum.
-fn add_alternative(known: &mut Value, other: &Value) {
+/// Makes a schema that accepts what either of two accepts, such as the tags of an enum's variants.
+pub(super) fn add_alternative(known: &mut Value, other: &Value) {
     if known == other {
         return;
     }
-    match known.get_mut("anyOf").and_then(Value::as_array_mut) {
-        Some(known) if known.contains(other) => {}
-        Some(known) => known.push(other.clone()),
+    // An `anyOf` with something beside it does not accept more if it is longer.
+    let is_choice = |schema: &&mut Map<String, Value>| schema.len() == 1;
+    let choice = known.as_object_mut().filter(is_choice);
+    match choice.and_then(|choice| choice.get_mut("anyOf")?.as_array_mut()) {
+        Some(choice) if choice.contains(other) => {}
+        Some(choice) => choice.push(other.clone()),
         None => *known = json!({ "anyOf": [known.take(), other] }),
     }
 }
