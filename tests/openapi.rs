@@ -9,6 +9,8 @@ mod attributes;
 mod decoded;
 #[path = "openapi/examples.rs"]
 mod examples;
+#[path = "openapi/inputs.rs"]
+mod inputs;
 #[path = "openapi/kinds.rs"]
 mod kinds;
 #[path = "clients/kit.rs"]

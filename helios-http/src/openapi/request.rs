@@ -94,10 +94,10 @@ impl Writer<'_> {
 
     /// Returns the schemas of the path's parameters, with their names if they are known.
     fn whole_path(&mut self, operation: &Operation, whole: &Whole) -> Vec<(Option<String>, Value)> {
-        if let Some(properties) = self.schemas.properties(whole.schema) {
-            let named = properties.into_iter();
+        if let Some(fields) = self.schemas.fields(whole.schema) {
+            let named = fields.into_iter();
             return named
-                .map(|(name, schema, _)| (Some(name), schema))
+                .map(|field| (Some(field.name), field.schema))
                 .collect();
         }
         if let Some(elements) = self.schemas.elements(whole.schema) {
@@ -113,11 +113,11 @@ impl Writer<'_> {
     }
 
     fn whole_query(&mut self, operation: &Operation, whole: &Whole) -> Vec<Value> {
-        if let Some(properties) = self.schemas.properties(whole.schema) {
-            let named = properties.into_iter().map(|(name, schema, required)| {
+        if let Some(fields) = self.schemas.fields(whole.schema) {
+            let named = fields.into_iter().map(|field| {
                 // A missing list is an empty one.
-                let required = required && schema["type"] != "array";
-                parameter(Location::Query, &name, required, schema)
+                let required = field.is_required && field.schema["type"] != "array";
+                parameter(Location::Query, &field.name, required, field.schema)
             });
             return named.collect();
         }

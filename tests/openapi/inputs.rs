@@ -1,0 +1,221 @@
+//! Parameters and bodies, as the server reads them.
+
+use std::collections::HashMap;
+
+use garde::Validate;
+use helios::openapi::OpenApiDocument;
+use helios::prelude::*;
+use helios::testing::TestApp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+#[derive(Deserialize, JsonSchema)]
+struct ByName {
+    name: String,
+    exact: bool,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct ById {
+    id: u32,
+    exact: bool,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(tag = "by", rename_all = "lowercase")]
+enum Search {
+    Name(ByName),
+    Id(ById),
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Paged {
+    page: u32,
+    #[serde(flatten)]
+    search: Search,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Tags(Vec<String>);
+
+#[derive(Deserialize, JsonSchema)]
+struct Labels(Tags);
+
+#[derive(Deserialize, JsonSchema)]
+struct Limit(Option<u32>);
+
+#[derive(Deserialize, JsonSchema, Validate)]
+struct Lists {
+    #[garde(skip)]
+    point: (f64, f64),
+    #[garde(skip)]
+    corners: [f64; 4],
+    #[garde(length(min = 1))]
+    some: Vec<u32>,
+    #[garde(skip)]
+    any: Vec<u32>,
+    #[garde(skip)]
+    tags: Tags,
+    #[garde(skip)]
+    labels: Labels,
+    #[garde(skip)]
+    limit: Limit,
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct Note {
+    text: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Numbers(HashMap<String, u32>);
+
+#[derive(Deserialize, JsonSchema)]
+struct Listed {
+    ids: Vec<u32>,
+    name: String,
+}
+
+#[derive(Injectable)]
+struct Inputs;
+
+#[controller]
+impl Inputs {
+    #[get("search")]
+    fn search(&self, Query(search): Query<Search>) -> String {
+        found(search)
+    }
+
+    #[get("paged")]
+    fn paged(&self, Query(Paged { page, search }): Query<Paged>) -> String {
+        format!("{page} {}", found(search))
+    }
+
+    #[get("lists")]
+    fn lists(&self, Query(lists): Query<Lists>) -> String {
+        let Lists {
+            point,
+            corners,
+            some,
+            any,
+            tags,
+            labels,
+            limit,
+        } = lists;
+        format!(
+            "{point:?} {corners:?} {some:?} {any:?} {:?} {:?} {:?}",
+            tags.0, labels.0.0, limit.0
+        )
+    }
+}
+
+fn found(search: Search) -> String {
+    match search {
+        Search::Name(ByName { name, exact }) => format!("{name} {exact}"),
+        Search::Id(ById { id, exact }) => format!("{id} {exact}"),
+    }
+}
+
+#[derive(Injectable)]
+struct Paths;
+
+#[controller(prefix = "paths")]
+impl Paths {
+    #[get("map/{a}/{b}")]
+    fn map(&self, Path(map): Path<HashMap<String, u32>>) -> String {
+        format!("{} {}", map["a"], map["b"])
+    }
+
+    #[get("newtype/{a}/{b}")]
+    fn newtype(&self, Path(Numbers(map)): Path<Numbers>) -> String {
+        format!("{} {}", map["a"], map["b"])
+    }
+
+    #[get("list/{a}/{b}")]
+    fn list(&self, Path(list): Path<Vec<u32>>) -> String {
+        format!("{list:?}")
+    }
+
+    #[get("array/{a}/{b}")]
+    fn array(&self, Path(array): Path<[u32; 2]>) -> String {
+        format!("{array:?}")
+    }
+}
+
+#[derive(Injectable)]
+struct Bodies;
+
+#[controller(prefix = "bodies")]
+impl Bodies {
+    #[post("json")]
+    fn json(&self, Json(note): Json<Option<Note>>) -> String {
+        note.map_or_else(String::new, |note| note.text)
+    }
+
+    #[post("form")]
+    fn form(&self, Form(note): Form<Option<Note>>) -> String {
+        note.map_or_else(String::new, |note| note.text)
+    }
+
+    #[post("needed")]
+    fn needed(&self, Json(note): Json<Note>) -> String {
+        note.text
+    }
+}
+
+#[server(controllers = [Inputs, Paths, Bodies])]
+struct App;
+
+fn document() -> OpenApiDocument {
+    Helios::new(App).openapi_document().unwrap()
+}
+
+/// Returns the schema of each parameter, and whether it is required.
+fn parameters(path: &str) -> Vec<(String, Value, bool)> {
+    let document = document();
+    let all = document.v3_2()["paths"][path]["get"]["parameters"].as_array();
+    let told = |it: &Value| {
+        let name = it["name"].as_str().unwrap().to_owned();
+        (name, it["schema"].clone(), it["required"] == true)
+    };
+    all.unwrap().iter().map(told).collect()
+}
+
+fn required(path: &str) -> Vec<String> {
+    let parameters = parameters(path).into_iter();
+    let required = parameters.filter(|(.., required)| *required);
+    required.map(|(name, ..)| name).collect()
+}
+
+async fn status(path: &str) -> u16 {
+    let app = TestApp::start(App).unwrap();
+    app.get(path).await.status().as_u16()
+}
+
+#[tokio::test]
+async fn the_tag_of_an_enum_is_required_and_so_is_each_field_of_all_its_variants() {
+    let of_each = ["by", "exact"];
+    assert_eq!(required("/search"), of_each);
+    let search = parameters("/search");
+    let (_, tag, _) = search.iter().find(|(name, ..)| name == "by").unwrap();
+    let values: Vec<_> = tag["anyOf"].as_array().unwrap().iter().collect();
+    assert_eq!(
+        (&values[0]["const"], &values[1]["const"]),
+        (&json!("name"), &json!("id"))
+    );
+    let names: Vec<_> = search.iter().map(|(name, ..)| name.as_str()).collect();
+    assert_eq!(names, ["by", "exact", "name", "id"]);
+    let mut paged = required("/paged");
+    paged.sort();
+    assert_eq!(paged, ["by", "exact", "page"]);
+    for (query, expected) in [
+        ("by=id&id=7&exact=true", 200),
+        ("by=name&name=a&exact=true", 200),
+        ("id=7&exact=true", 400),
+        ("by=id&id=7", 400),
+    ] {
+        assert_eq!(status(&format!("/search?{query}")).await, expected);
+        let paged = status(&format!("/paged?page=1&{query}")).await;
+        assert_eq!(paged, expected, "{query}");
+    }
+}
