@@ -219,3 +219,21 @@ async fn the_tag_of_an_enum_is_required_and_so_is_each_field_of_all_its_variants
         assert_eq!(paged, expected, "{query}");
     }
 }
+
+#[tokio::test]
+async fn a_list_in_a_query_may_be_missing_if_it_may_be_empty() {
+    assert_eq!(required("/lists"), ["corners", "point", "some"]);
+    let needed = "point=1&point=2&corners=1&corners=2&corners=3&corners=4&some=1";
+    assert_eq!(status(&format!("/lists?{needed}")).await, 200);
+    let statuses = [("point=", 400), ("corners=", 400), ("some=", 422)];
+    for (list, expected) in statuses {
+        let rest: Vec<_> = needed
+            .split('&')
+            .filter(|it| !it.starts_with(list))
+            .collect();
+        assert_eq!(
+            status(&format!("/lists?{}", rest.join("&"))).await,
+            expected
+        );
+    }
+}

@@ -115,8 +115,7 @@ impl Writer<'_> {
     fn whole_query(&mut self, operation: &Operation, whole: &Whole) -> Vec<Value> {
         if let Some(fields) = self.schemas.fields(whole.schema) {
             let named = fields.into_iter().map(|field| {
-                // A missing list is an empty one.
-                let required = field.is_required && field.schema["type"] != "array";
+                let required = field.is_required && !self.schemas.may_be_missing(&field.schema);
                 parameter(Location::Query, &field.name, required, field.schema)
             });
             return named.collect();

@@ -85,6 +85,14 @@ impl Schemas {
         self.taken.definitions().get(&name)
     }
 
+    /// Returns whether a value of a whole query may be missing although its field is required. The server reads a
+    /// missing list as an empty one, and anything that may be null as null.
+    pub(super) fn may_be_missing(&self, schema: &Value) -> bool {
+        let schema = self.resolved(schema);
+        let least = schema["minItems"].as_u64().unwrap_or(0);
+        is_of(schema, "null") || is_of(schema, "array") && least == 0
+    }
+
     /// Returns the schema at the end of a chain of references.
     fn resolved<'a>(&'a self, mut schema: &'a Value) -> &'a Value {
         let mut entered = BTreeSet::new();
@@ -109,6 +117,11 @@ impl Schemas {
         let taken = self.taken.take_definitions(true);
         merge(document, sent, taken, own);
     }
+}
+
+/// Returns whether this is among the types that a schema allows.
+fn is_of(schema: &Value, kind: &str) -> bool {
+    schema["type"] == kind || parts(schema, "type").any(|it| it == kind)
 }
 
 /// Returns the fields that a schema itself has.
