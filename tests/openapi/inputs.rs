@@ -237,3 +237,16 @@ async fn a_list_in_a_query_may_be_missing_if_it_may_be_empty() {
         );
     }
 }
+
+#[tokio::test]
+async fn each_parameter_of_a_path_is_an_item_of_its_list_or_map() {
+    for kind in ["map", "newtype", "list", "array"] {
+        let path = format!("/paths/{kind}/{{a}}/{{b}}");
+        for (name, schema, required) in parameters(&path) {
+            assert_eq!(schema["format"], "uint32", "{kind} {name}");
+            assert!(required);
+        }
+        assert_eq!(status(&format!("/paths/{kind}/1/2")).await, 200);
+        assert_eq!(status(&format!("/paths/{kind}/1/x")).await, 400);
+    }
+}

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::openapi::describe::{BYTES, Body, Description, JSON, LAST_EVENT_ID, Taken, Whole};
 use crate::openapi::operation::Operation;
+use crate::openapi::schema::Field;
 use crate::openapi::writer::Writer;
 
 /// Headers that a document does not list as parameters. Media types and credentials have fields of their own.
@@ -42,7 +43,7 @@ impl Writer<'_> {
                 _ => {}
             }
         }
-        let mut of_path = Vec::new();
+        let mut of_path = OfPath::default();
         for whole in &told.wholes {
             match whole.location {
                 Location::Path => of_path = self.whole_path(operation, whole),
@@ -51,14 +52,8 @@ impl Writer<'_> {
         }
         let path = template.params().iter().zip(names).enumerate();
         let path = path.map(|(index, (own, shown))| {
-            let schema = in_path.remove(own.as_str()).or_else(|| {
-                let named = of_path
-                    .iter()
-                    .position(|(name, _)| name.as_deref() == Some(own));
-                let ordered = of_path.get(index).filter(|(name, _)| name.is_none());
-                let found = named.map(|at| &of_path[at]).or(ordered);
-                found.map(|(_, schema)| schema.clone())
-            });
+            let schema = in_path.remove(own.as_str());
+            let schema = schema.or_else(|| of_path.schema(own, index));
             let schema = schema.unwrap_or_else(|| json!({ "type": "string" }));
             parameter(Location::Path, shown, true, schema)
         });
@@ -92,41 +87,36 @@ impl Writer<'_> {
         schema
     }
 
-    /// Returns the schemas of the path's parameters, with their names if they are known.
-    fn whole_path(&mut self, operation: &Operation, whole: &Whole) -> Vec<(Option<String>, Value)> {
-        if let Some(fields) = self.schemas.fields(whole.schema) {
-            let named = fields.into_iter();
-            return named
-                .map(|field| (Some(field.name), field.schema))
-                .collect();
+    /// Returns the schemas of the path's parameters.
+    fn whole_path(&mut self, operation: &Operation, whole: &Whole) -> OfPath {
+        let mut found = OfPath::default();
+        let Some(schema) = self.schemas.taken(whole.schema) else {
+            self.tell_type(operation, "the type of its path,", whole.schema.name);
+            return found;
+        };
+        found.named = self.schemas.fields(&schema);
+        found.ordered = self.schemas.elements(&schema).unwrap_or_default();
+        if found.named.is_empty() && found.ordered.is_empty() {
+            let each = self.schemas.each(&schema);
+            found.each = Some(each.unwrap_or(schema));
         }
-        if let Some(elements) = self.schemas.elements(whole.schema) {
-            return elements.into_iter().map(|schema| (None, schema)).collect();
-        }
-        match self.schemas.taken(whole.schema) {
-            Some(one) => vec![(None, one)],
-            None => {
-                self.tell_type(operation, "the type of its path,", whole.schema.name);
-                Vec::new()
-            }
-        }
+        found
     }
 
     fn whole_query(&mut self, operation: &Operation, whole: &Whole) -> Vec<Value> {
-        if let Some(fields) = self.schemas.fields(whole.schema) {
-            let named = fields.into_iter().map(|field| {
-                let required = field.is_required && !self.schemas.may_be_missing(&field.schema);
-                parameter(Location::Query, &field.name, required, field.schema)
-            });
-            return named.collect();
+        let Some(schema) = self.schemas.taken(whole.schema) else {
+            self.tell_type(operation, "the type of its query,", whole.schema.name);
+            return Vec::new();
+        };
+        let fields = self.schemas.fields(&schema);
+        if fields.is_empty() {
+            return vec![parameter(Location::Query, "query", false, schema)];
         }
-        match self.schemas.taken(whole.schema) {
-            Some(map) => vec![parameter(Location::Query, "query", false, map)],
-            None => {
-                self.tell_type(operation, "the type of its query,", whole.schema.name);
-                Vec::new()
-            }
-        }
+        let named = fields.into_iter().map(|field| {
+            let required = field.is_required && !self.schemas.may_be_missing(&field.schema);
+            parameter(Location::Query, &field.name, required, field.schema)
+        });
+        named.collect()
     }
 
     pub(super) fn body(&mut self, operation: &Operation, told: &Description) -> Option<Value> {
@@ -164,6 +154,24 @@ impl Writer<'_> {
             .map(|media| ((*media).to_owned(), json!({ "schema": schema })))
             .collect();
         Some(json!({ "required": body.required, "content": content }))
+    }
+}
+
+/// The schemas of a path's parameters, from the type of the whole path.
+#[derive(Default)]
+struct OfPath {
+    named: Vec<Field>,
+    ordered: Vec<Value>,
+    /// The schema of every parameter.
+    each: Option<Value>,
+}
+
+impl OfPath {
+    fn schema(&self, name: &str, index: usize) -> Option<Value> {
+        let named = self.named.iter().find(|field| field.name == name);
+        let found = named.map(|field| &field.schema);
+        let found = found.or_else(|| self.ordered.get(index));
+        found.or(self.each.as_ref()).cloned()
     }
 }
 

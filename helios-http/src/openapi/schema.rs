@@ -48,11 +48,9 @@ impl Schemas {
         generated(schema, &mut self.taken)
     }
 
-    /// Returns the fields of a struct that is received; `None` if the type is not a struct.
-    pub(super) fn fields(&mut self, schema: TypeSchema) -> Option<Vec<Field>> {
-        let whole = self.taken(schema)?;
-        let found = self.gathered(&whole, &mut Vec::new());
-        (!found.is_empty()).then_some(found)
+    /// Returns the fields of a value that is received, of which there are none if it is not an object with names.
+    pub(super) fn fields(&self, schema: &Value) -> Vec<Field> {
+        self.gathered(schema, &mut Vec::new())
     }
 
     /// Fields may be beside a `$ref`, as the tag of an enum is. Those of a flattened struct may be in an `allOf`, and
@@ -105,10 +103,17 @@ impl Schemas {
         schema
     }
 
-    /// Returns the schemas of a tuple's elements.
-    pub(super) fn elements(&mut self, schema: TypeSchema) -> Option<Vec<Value>> {
-        let whole = self.taken(schema)?;
-        self.resolved(&whole)["prefixItems"].as_array().cloned()
+    /// Returns the schemas of the elements of a tuple.
+    pub(super) fn elements(&self, schema: &Value) -> Option<Vec<Value>> {
+        self.resolved(schema)["prefixItems"].as_array().cloned()
+    }
+
+    /// Returns the schema that each value of a list or map has.
+    pub(super) fn each(&self, schema: &Value) -> Option<Value> {
+        let schema = self.resolved(schema);
+        let mut each = ["items", "additionalProperties"].iter();
+        each.find_map(|key| schema.get(key).filter(|each| each.is_object()))
+            .cloned()
     }
 
     /// Puts the components into the document, and makes every reference point to them.
