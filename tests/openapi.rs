@@ -11,6 +11,8 @@ mod decoded;
 mod examples;
 #[path = "openapi/inputs.rs"]
 mod inputs;
+#[path = "openapi/items.rs"]
+mod items;
 #[path = "openapi/kinds.rs"]
 mod kinds;
 #[path = "clients/kit.rs"]

@@ -161,7 +161,7 @@ fn control(options: &StreamOptions, may_join: bool, server: &SseOptions) -> Vec<
     };
     let control = CONTROL.iter().filter(|(_, name, _)| is_there(name));
     let mut items: Vec<_> = control.map(|(name, ..)| component(name)).collect();
-    if options.on_error == OnError::Event && !options.plain {
+    if options.on_error == OnError::Event {
         items.push(component(ERROR));
     }
     items

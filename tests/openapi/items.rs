@@ -1,0 +1,72 @@
+//! The items of streams whose events share names, or of which there are none.
+
+use helios::openapi::OpenApiDocument;
+use helios::prelude::*;
+use helios::testing::TestApp;
+use serde_json::Value;
+
+#[derive(SseEvents)]
+enum Mixed {
+    #[sse(rename = "error")]
+    Failed { why: String },
+    #[sse(rename = "other")]
+    Other(),
+    #[sse(rename = "helios:end")]
+    Ended(u8),
+}
+
+#[derive(SseEvents)]
+enum Nothing {}
+
+#[derive(Injectable)]
+struct Items;
+
+#[controller]
+impl Items {
+    #[sse("mixed")]
+    fn mixed(&self) -> impl Stream<Item = Mixed> {
+        stream! {
+            yield Mixed::Failed { why: "full".to_owned() };
+            yield Mixed::Other();
+            yield Mixed::Ended(1);
+        }
+    }
+
+    #[sse("plain", plain, restart, on_error = "event")]
+    fn plain(&self) -> impl Stream<Item = Result<&'static str, HttpError>> {
+        stream! {
+            yield Ok("a");
+            yield Err(HttpError::conflict("enough"));
+        }
+    }
+
+    #[sse("nothing", plain, events = Nothing)]
+    fn nothing(&self) -> SseStream {
+        SseStream::new()
+    }
+}
+
+#[server(controllers = [Items], sse(enabled = true))]
+struct App;
+
+fn document() -> OpenApiDocument {
+    Helios::new(App).openapi_document().unwrap()
+}
+
+fn item(document: &Value, path: &str, key: &str) -> Value {
+    let content = &document["paths"][path]["get"]["responses"]["200"]["content"];
+    content["text/event-stream"][key].clone()
+}
+
+fn own(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+#[tokio::test]
+async fn a_plain_stream_may_report_its_error() {
+    let app = TestApp::start(App).unwrap();
+    let events = app.sse("/plain").await.rest().await;
+    assert_eq!(events[1].event, "error");
+    let plain = item(document().v3_2(), "/plain", "itemSchema");
+    assert_eq!(plain["oneOf"][1], own("HeliosError"), "{plain:#}");
+}
