@@ -62,6 +62,26 @@ fn own(name: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{name}") })
 }
 
+#[test]
+fn events_of_one_name_are_one_alternative() {
+    let document = document();
+    let mixed = item(document.v3_2(), "/mixed", "itemSchema");
+    let items = mixed["oneOf"].as_array().unwrap();
+    let named = |name: &str| {
+        let mut all = items.iter();
+        all.find(|it| it["anyOf"][0]["properties"]["event"]["const"] == name)
+    };
+    assert_eq!(named("error").unwrap()["anyOf"][1], own("HeliosError"));
+    // The server refuses an event of the app with this name.
+    assert!(items.contains(&own("HeliosEnd")), "{mixed:#}");
+    assert_eq!(items.len(), 5, "{mixed:#}");
+    // In 3.1 the data is the value itself.
+    let older = item(document.v3_1(), "/mixed", "schema");
+    let failed = &older["oneOf"][0]["anyOf"][0]["properties"]["data"];
+    assert_eq!(failed["properties"]["why"]["type"], "string");
+    assert!(!document.v3_1().to_string().contains("contentSchema"));
+}
+
 #[tokio::test]
 async fn a_plain_stream_may_report_its_error() {
     let app = TestApp::start(App).unwrap();
