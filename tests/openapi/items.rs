@@ -90,3 +90,22 @@ async fn a_plain_stream_may_report_its_error() {
     let plain = item(document().v3_2(), "/plain", "itemSchema");
     assert_eq!(plain["oneOf"][1], own("HeliosError"), "{plain:#}");
 }
+
+#[tokio::test]
+async fn a_variant_without_values_is_null() {
+    let app = TestApp::start(App).unwrap();
+    let events = app.sse("/mixed").await.rest().await;
+    assert_eq!((&*events[1].event, &*events[1].data), ("other", "null"));
+    let mixed = item(document().v3_2(), "/mixed", "itemSchema");
+    let other = &mixed["oneOf"][1]["properties"];
+    assert_eq!(other["event"]["const"], "other");
+    assert_eq!(other["data"]["contentSchema"]["type"], "null");
+}
+
+#[test]
+fn a_stream_without_events_has_no_item() {
+    let nothing = json!({ "not": {} });
+    let document = document();
+    assert_eq!(item(document.v3_2(), "/nothing", "itemSchema"), nothing);
+    assert_eq!(item(document.v3_1(), "/nothing", "schema"), nothing);
+}

@@ -90,6 +90,7 @@ pub(super) fn item(
     items.extend(control(options, may_join, server));
     let mut items = by_name(items);
     Some(match items.len() {
+        0 => json!({ "not": {} }),
         1 => items.remove(0),
         _ => json!({ "oneOf": items }),
     })
