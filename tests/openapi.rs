@@ -28,6 +28,8 @@ mod names;
 mod page;
 #[path = "openapi/programs.rs"]
 mod programs;
+#[path = "openapi/refusals.rs"]
+mod refusals;
 #[path = "openapi/served.rs"]
 mod served;
 #[path = "openapi/size.rs"]

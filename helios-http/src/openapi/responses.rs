@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use helios_core::error::Location;
 use helios_core::type_name::short_name;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use crate::openapi::components::component;
 use crate::openapi::describe::{
-    Answer, Content, Description, FORM, Item, JSON, LAST_EVENT_ID, MULTIPART, Taken,
+    Answer, Content, Description, FORM, Item, JSON, LAST_EVENT_ID, MULTIPART, TEXT, Taken,
 };
 use crate::openapi::events::{self, PROBLEM, STREAM};
 use crate::openapi::operation::Operation;
@@ -85,12 +84,13 @@ impl Writer<'_> {
     /// Returns the statuses of problem JSON with which the route can answer.
     fn refusals(&self, operation: &Operation, told: &Description) -> BTreeSet<u16> {
         let mut statuses = told.errors.statuses.clone();
-        let is_refused = |taken: &Taken| {
-            !taken.takes_any_text || (taken.required && taken.location != Location::Path)
-        };
+        let is_refused = |taken: &Taken| taken.may_be_refused || taken.required;
         let last_id = |taken: &Taken| taken.name == LAST_EVENT_ID && !taken.required;
         let mut taken = told.taken.iter();
-        if taken.any(|taken| is_refused(taken) && !last_id(taken)) || !told.wholes.is_empty() {
+        // No parameter of a path may be `..` or other than UTF-8, even if it is not read.
+        let has_params = !operation.template.params().is_empty();
+        let is_read = taken.any(|taken| is_refused(taken) && !last_id(taken));
+        if has_params || is_read || !told.wholes.is_empty() {
             statuses.insert(400);
         }
         if told.wholes.iter().any(|whole| whole.is_validated) {
@@ -106,6 +106,10 @@ impl Writer<'_> {
             }
             if body.media == [MULTIPART] {
                 statuses.extend([400, 415]);
+            }
+            // It may not be UTF-8.
+            if body.media == [TEXT] {
+                statuses.insert(400);
             }
         }
         if !operation.security.is_empty() {
