@@ -250,3 +250,20 @@ async fn each_parameter_of_a_path_is_an_item_of_its_list_or_map() {
         assert_eq!(status(&format!("/paths/{kind}/1/x")).await, 400);
     }
 }
+
+#[tokio::test]
+async fn a_body_may_be_missing_if_its_type_is_an_option() {
+    let app = TestApp::start(App).unwrap();
+    for (kind, media, is_required) in [
+        ("json", "application/json", false),
+        ("form", "application/x-www-form-urlencoded", false),
+        ("needed", "application/json", true),
+    ] {
+        let path = format!("/bodies/{kind}");
+        let body = document().v3_2()["paths"][&path]["post"]["requestBody"].clone();
+        assert_eq!(body["required"], is_required, "{kind}");
+        assert!(body["content"][media]["schema"].is_object());
+        let empty = app.post(&path).await.status().is_success();
+        assert_eq!(empty, !is_required, "{kind}");
+    }
+}
