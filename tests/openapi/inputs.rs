@@ -163,7 +163,33 @@ impl Bodies {
     }
 }
 
-#[server(controllers = [Inputs, Paths, Bodies])]
+#[derive(Injectable)]
+struct Repeated;
+
+#[controller(prefix = "repeated")]
+impl Repeated {
+    #[get("head")]
+    fn head(&self, #[header] x_id: Vec<u32>, #[cookie] id: Vec<u32>) -> String {
+        format!("{x_id:?} {id:?}")
+    }
+
+    #[get("path/{ids}")]
+    fn path(&self, #[param] ids: Vec<u32>) -> String {
+        format!("{ids:?}")
+    }
+
+    #[get("whole/{ids}/{name}")]
+    fn whole(&self, Path(Listed { ids, name }): Path<Listed>) -> String {
+        format!("{ids:?} {name}")
+    }
+
+    #[get("pair")]
+    fn pair(&self, #[header] x_id: (u32, u32)) -> String {
+        format!("{x_id:?}")
+    }
+}
+
+#[server(controllers = [Inputs, Paths, Bodies, Repeated])]
 struct App;
 
 fn document() -> OpenApiDocument {
@@ -266,4 +292,36 @@ async fn a_body_may_be_missing_if_its_type_is_an_option() {
         let empty = app.post(&path).await.status().is_success();
         assert_eq!(empty, !is_required, "{kind}");
     }
+}
+
+#[tokio::test]
+async fn a_list_of_the_head_or_path_is_shown_as_its_element() {
+    let app = TestApp::start(App).unwrap();
+    let (head, path) = ("/repeated/head", "/repeated/path/7");
+    let two = app.get(head).header("x-id", "1").header("x-id", "2").await;
+    assert_eq!(two.text(), "[1, 2] []");
+    let cookies = app.get(head).header("cookie", "id=1; id=2").await;
+    assert_eq!(cookies.text(), "[] [1, 2]");
+    assert_eq!(app.get(head).header("x-id", "1,2").await.status(), 400);
+    assert_eq!(app.get(path).await.text(), "[7]");
+    assert_eq!(app.get("/repeated/path/7,8").await.status(), 400);
+    for path in [head, "/repeated/path/{ids}", "/repeated/whole/{ids}/{name}"] {
+        for (name, schema, _) in parameters(path) {
+            let is_text = name == "name";
+            assert_eq!(schema["format"] == "uint32", !is_text, "{path} {name}");
+        }
+    }
+    let document = document();
+    let head = &document.v3_2()["paths"][head]["get"]["parameters"];
+    let several = "May be sent several times, with one element each.";
+    assert_eq!(head[0]["schema"]["description"], several);
+    assert_eq!(head[1]["schema"]["description"], several);
+    assert_eq!(parameters("/repeated/pair")[0].1, json!({}));
+    let open: Vec<_> = document.unknown().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        open,
+        [
+            "GET /repeated/pair: how the several values of `x-id` are sent; take each value as an argument of its own"
+        ]
+    );
 }

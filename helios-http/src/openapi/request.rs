@@ -6,8 +6,9 @@ use helios_core::error::Location;
 use serde_json::{Map, Value, json};
 
 use crate::openapi::describe::{BYTES, Body, Description, JSON, LAST_EVENT_ID, Taken, Whole};
+use crate::openapi::events::described;
 use crate::openapi::operation::Operation;
-use crate::openapi::schema::Field;
+use crate::openapi::schema::{Field, List};
 use crate::openapi::writer::Writer;
 
 /// Headers that a document does not list as parameters. Media types and credentials have fields of their own.
@@ -55,6 +56,7 @@ impl Writer<'_> {
             let schema = in_path.remove(own.as_str());
             let schema = schema.or_else(|| of_path.schema(own, index));
             let schema = schema.unwrap_or_else(|| json!({ "type": "string" }));
+            let (schema, _) = self.one_text(operation, own, schema);
             parameter(Location::Path, shown, true, schema)
         });
         let mut parameters: Vec<_> = path.collect();
@@ -79,12 +81,33 @@ impl Writer<'_> {
             );
             json!({})
         });
+        if matches!(taken.location, Location::Header | Location::Cookie) {
+            let (one, is_list) = self.one_text(operation, taken.name, schema);
+            if is_list {
+                return described(one, "May be sent several times, with one element each.");
+            }
+            schema = one;
+        }
         if let (Some(default), Value::Object(schema)) = (&taken.default, &mut schema)
             && !default.is_null()
         {
             schema.insert("default".to_owned(), default.clone());
         }
         schema
+    }
+
+    /// Returns the schema of one text of the path, a header or a cookie, and whether the value is a list of them.
+    /// OpenAPI writes a list into one text, with commas, and the server reads each text as one element.
+    fn one_text(&mut self, operation: &Operation, name: &str, schema: Value) -> (Value, bool) {
+        match self.schemas.list(&schema) {
+            None => (schema, false),
+            Some(List::Of(element)) => (element, true),
+            Some(List::Fixed) => {
+                let what = format!("how the several values of `{name}` are sent");
+                self.tell(operation, what, "take each value as an argument of its own");
+                (json!({}), false)
+            }
+        }
     }
 
     /// Returns the schemas of the path's parameters.

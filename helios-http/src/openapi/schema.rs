@@ -17,6 +17,14 @@ pub(super) struct Field {
     pub(super) is_required: bool,
 }
 
+/// A value that is a list.
+pub(super) enum List {
+    /// It may have one element, of this schema.
+    Of(Value),
+    /// It has several elements, or elements of different types.
+    Fixed,
+}
+
 /// Generates schemas. A type may have different shapes when sent and when received. A field with a default may be
 /// missing from a request, but is always in a response.
 pub(super) struct Schemas {
@@ -81,6 +89,20 @@ impl Schemas {
     fn component(&self, schema: &Value) -> Option<&Value> {
         let name = TAKEN.name(schema["$ref"].as_str()?)?;
         self.taken.definitions().get(&name)
+    }
+
+    /// Returns what a value consists of if it is a list.
+    pub(super) fn list(&self, schema: &Value) -> Option<List> {
+        let schema = self.resolved(schema);
+        if !is_of(schema, "array") {
+            return None;
+        }
+        let least = schema["minItems"].as_u64().unwrap_or(0);
+        let element = schema.get("items").filter(|_| least < 2);
+        Some(match element.map(|element| as_object(element.clone())) {
+            Some(element) if element.is_object() => List::Of(element),
+            _ => List::Fixed,
+        })
     }
 
     /// Returns whether a value of a whole query may be missing although its field is required. The server reads a
