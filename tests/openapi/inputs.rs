@@ -44,6 +44,15 @@ struct Labels(Tags);
 #[derive(Deserialize, JsonSchema)]
 struct Limit(Option<u32>);
 
+#[derive(Debug, Deserialize, JsonSchema)]
+enum Order {
+    Up,
+    Down,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Ordered(Option<Order>);
+
 #[derive(Deserialize, JsonSchema, Validate)]
 struct Lists {
     #[garde(skip)]
@@ -60,6 +69,8 @@ struct Lists {
     labels: Labels,
     #[garde(skip)]
     limit: Limit,
+    #[garde(skip)]
+    order: Ordered,
 }
 
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -101,10 +112,11 @@ impl Inputs {
             tags,
             labels,
             limit,
+            order,
         } = lists;
         format!(
-            "{point:?} {corners:?} {some:?} {any:?} {:?} {:?} {:?}",
-            tags.0, labels.0.0, limit.0
+            "{point:?} {corners:?} {some:?} {any:?} {:?} {:?} {:?} {:?}",
+            tags.0, labels.0.0, limit.0, order.0
         )
     }
 }
@@ -192,8 +204,12 @@ impl Repeated {
 #[server(controllers = [Inputs, Paths, Bodies, Repeated])]
 struct App;
 
+pub(crate) fn app() -> Helios {
+    Helios::new(App)
+}
+
 fn document() -> OpenApiDocument {
-    Helios::new(App).openapi_document().unwrap()
+    app().openapi_document().unwrap()
 }
 
 /// Returns the schema of each parameter, and whether it is required.

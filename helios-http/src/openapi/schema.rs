@@ -108,9 +108,13 @@ impl Schemas {
     /// Returns whether a value of a whole query may be missing although its field is required. The server reads a
     /// missing list as an empty one, and anything that may be null as null.
     pub(super) fn may_be_missing(&self, schema: &Value) -> bool {
+        let may_be_missing = |schema: &Value| {
+            let least = schema["minItems"].as_u64().unwrap_or(0);
+            is_of(schema, "null") || is_of(schema, "array") && least == 0
+        };
         let schema = self.resolved(schema);
-        let least = schema["minItems"].as_u64().unwrap_or(0);
-        is_of(schema, "null") || is_of(schema, "array") && least == 0
+        let mut alternatives = parts(schema, "anyOf").chain(parts(schema, "oneOf"));
+        may_be_missing(schema) || alternatives.any(|it| may_be_missing(self.resolved(it)))
     }
 
     /// Returns the schema at the end of a chain of references.
