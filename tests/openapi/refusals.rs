@@ -59,9 +59,13 @@ impl Refusals {
 #[server(controllers = [Refusals])]
 struct App;
 
+pub(crate) fn app() -> Helios {
+    Helios::new(App)
+}
+
 /// Returns whether the document has a 400 for the route.
 fn may_refuse(path: &str) -> bool {
-    let document = Helios::new(App).openapi_document().unwrap();
+    let document = app().openapi_document().unwrap();
     let mut operations = document.v3_2()["paths"][path].as_object().unwrap().values();
     let refused = |operation: &Value| operation["responses"]["400"].is_object();
     operations.next().is_some_and(refused)
