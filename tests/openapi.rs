@@ -1,12 +1,18 @@
 //! The OpenAPI document: what the types of routes say, and what is left open.
 #![allow(clippy::unwrap_used)]
 
+#[path = "openapi/answers.rs"]
+mod answers;
 #[path = "openapi/attributes.rs"]
 mod attributes;
 #[path = "openapi/decoded.rs"]
 mod decoded;
 #[path = "openapi/examples.rs"]
 mod examples;
+#[path = "openapi/inputs.rs"]
+mod inputs;
+#[path = "openapi/items.rs"]
+mod items;
 #[path = "openapi/kinds.rs"]
 mod kinds;
 #[path = "clients/kit.rs"]
@@ -22,6 +28,8 @@ mod names;
 mod page;
 #[path = "openapi/programs.rs"]
 mod programs;
+#[path = "openapi/refusals.rs"]
+mod refusals;
 #[path = "openapi/served.rs"]
 mod served;
 #[path = "openapi/size.rs"]

@@ -472,6 +472,15 @@ export interface operations {
                     "application/json": components["schemas"]["PresentMember"][];
                 };
             };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["HeliosProblem"];
+                };
+            };
             /** @description An error */
             default: {
                 headers: {

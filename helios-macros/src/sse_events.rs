@@ -280,6 +280,10 @@ fn described(item: &DeriveInput, settings: &Settings) -> TokenStream {
         let types: Vec<_> = variant.fields.iter().map(|field| &field.ty).collect();
         match &variant.fields {
             Fields::Unit => quote!(#events.value(#name, #about, #rt::schema!(()));),
+            // Without values, `V()` is sent as the unit is.
+            Fields::Unnamed(_) if types.is_empty() => {
+                quote!(#events.value(#name, #about, #rt::schema!(()));)
+            }
             Fields::Unnamed(_) if types.len() == 1 => {
                 quote!(#events.value(#name, #about, #(#rt::schema!(#types))*);)
             }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use support::TestServer;
 use tokio::time::timeout;
 
-use super::{kinds, kit};
+use super::{answers, inputs, kinds, kit, refusals};
 
 /// Longer than any run takes.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -133,7 +133,13 @@ async fn run(folder: &std::path::Path, addr: SocketAddr) -> Output {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Python; `cargo xtask test` runs it"]
 async fn every_answer_and_event_is_as_the_document_says() {
-    for app in [kinds::orders(), Helios::new(App)] {
+    for app in [
+        kinds::orders(),
+        Helios::new(App),
+        inputs::app(),
+        refusals::app(),
+        answers::app(),
+    ] {
         let (passed, told) = tried(app).await;
         assert!(passed, "{told}");
     }

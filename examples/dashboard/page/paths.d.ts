@@ -547,6 +547,15 @@ export interface operations {
                     "text/*": unknown;
                 };
             };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["HeliosProblem"];
+                };
+            };
             /** @description Not Found */
             404: {
                 headers: {

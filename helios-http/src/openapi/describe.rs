@@ -3,7 +3,7 @@
 use std::any::type_name;
 use std::collections::BTreeSet;
 
-use helios_core::bind::probe::{may_be_absent, may_have_no_body, takes_any_text};
+use helios_core::bind::probe::{may_be_absent, may_be_refused, may_have_no_body};
 use helios_core::bind::{FromBody, FromValue};
 use helios_core::error::{HttpError, Location};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -210,7 +210,8 @@ pub(crate) struct Taken {
     pub(crate) name: &'static str,
     pub(crate) schema: TypeSchema,
     pub(crate) required: bool,
-    pub(crate) takes_any_text: bool,
+    /// Whether a value that is there may be refused.
+    pub(crate) may_be_refused: bool,
     pub(crate) default: Option<Value>,
 }
 
@@ -346,7 +347,7 @@ impl Description {
             name,
             schema,
             required: location == Location::Path || !may_be_absent::<T>(),
-            takes_any_text: takes_any_text::<T>(),
+            may_be_refused: may_be_refused::<T>(location),
             default: None,
         });
     }

@@ -79,13 +79,38 @@ pub(super) fn item(
     if kind == Item::Unknown {
         return None;
     }
-    let own = events.0.iter();
-    let mut items: Vec<_> = own.map(|event| of(event, schemas, unknown)).collect();
+    let mut items = Vec::new();
+    for event in &events.0 {
+        let name = event.name.unwrap_or_default();
+        // The server refuses names that are reserved for control events.
+        if !name.starts_with(&server.control_prefix) {
+            items.push((name.to_owned(), of(event, schemas, unknown)));
+        }
+    }
     items.extend(control(options, may_join, server));
+    let mut items = by_name(items);
     Some(match items.len() {
+        0 => json!({ "not": {} }),
         1 => items.remove(0),
         _ => json!({ "oneOf": items }),
     })
+}
+
+/// Returns one schema for each name of an event, so that an event fits into one of them only. The app may send events
+/// with the names of Helios' own.
+fn by_name(items: Vec<(String, Value)>) -> Vec<Value> {
+    let mut found: Vec<(String, Vec<Value>)> = Vec::new();
+    for (name, item) in items {
+        match found.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, same)) => same.push(item),
+            None => found.push((name, vec![item])),
+        }
+    }
+    let one = |(_, mut same): (String, Vec<Value>)| match same.len() {
+        1 => same.remove(0),
+        _ => json!({ "anyOf": same }),
+    };
+    found.into_iter().map(one).collect()
 }
 
 fn of(event: &Event, schemas: &mut Schemas, unknown: &mut Vec<&'static str>) -> Value {
@@ -148,7 +173,8 @@ pub(super) fn described(mut schema: Value, docs: &str) -> Value {
     schema
 }
 
-fn control(options: &StreamOptions, may_join: bool, server: &SseOptions) -> Vec<Value> {
+/// Returns Helios' own events of a stream, with their names.
+fn control(options: &StreamOptions, may_join: bool, server: &SseOptions) -> Vec<(String, Value)> {
     let is_there = |name: &str| match name {
         // Changes of members are published, so plain streams have them too.
         "joined" | "updated" | "left" => may_join && !server.presence.is_empty(),
@@ -160,21 +186,27 @@ fn control(options: &StreamOptions, may_join: bool, server: &SseOptions) -> Vec<
         _ => true,
     };
     let control = CONTROL.iter().filter(|(_, name, _)| is_there(name));
-    let mut items: Vec<_> = control.map(|(name, ..)| component(name)).collect();
-    if options.on_error == OnError::Event && !options.plain {
-        items.push(component(ERROR));
+    let control = control.map(|(schema, name, _)| (sent_as(name, server), component(schema)));
+    let mut items: Vec<_> = control.collect();
+    if options.on_error == OnError::Event {
+        items.push(("error".to_owned(), component(ERROR)));
     }
     items
+}
+
+/// Returns the name with which a control event is sent.
+fn sent_as(control: &str, server: &SseOptions) -> String {
+    match control {
+        "welcome" => control.to_owned(),
+        _ => format!("{}{control}", server.control_prefix),
+    }
 }
 
 /// Returns the components that streams and errors refer to.
 pub(super) fn components(server: &SseOptions) -> Map<String, Value> {
     let event = |(component, name, docs): (&str, &str, &str)| {
         let data = data_of(name);
-        let name = match name {
-            "welcome" => name.to_owned(),
-            name => format!("{}{name}", server.control_prefix),
-        };
+        let name = sent_as(name, server);
         (component.to_owned(), described(named(&name, &data), docs))
     };
     let mut components: Map<_, _> = CONTROL.into_iter().map(event).collect();
@@ -292,8 +324,10 @@ impl TakeSome for Value {
 
 /// Replaces the data of an event by the value that its text contains.
 fn unwrap(item: &mut Value) {
-    if let Some(Value::Array(items)) = item.get_mut("oneOf") {
-        items.iter_mut().for_each(unwrap);
+    for key in ["oneOf", "anyOf"] {
+        if let Some(Value::Array(items)) = item.get_mut(key) {
+            items.iter_mut().for_each(unwrap);
+        }
     }
     if let Some(data) = item.pointer_mut("/properties/data")
         && let Some(held) = data.get_mut(CONTENT).map(Value::take)

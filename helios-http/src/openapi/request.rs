@@ -6,7 +6,9 @@ use helios_core::error::Location;
 use serde_json::{Map, Value, json};
 
 use crate::openapi::describe::{BYTES, Body, Description, JSON, LAST_EVENT_ID, Taken, Whole};
+use crate::openapi::events::described;
 use crate::openapi::operation::Operation;
+use crate::openapi::schema::{Field, List};
 use crate::openapi::writer::Writer;
 
 /// Headers that a document does not list as parameters. Media types and credentials have fields of their own.
@@ -42,7 +44,7 @@ impl Writer<'_> {
                 _ => {}
             }
         }
-        let mut of_path = Vec::new();
+        let mut of_path = OfPath::default();
         for whole in &told.wholes {
             match whole.location {
                 Location::Path => of_path = self.whole_path(operation, whole),
@@ -51,15 +53,10 @@ impl Writer<'_> {
         }
         let path = template.params().iter().zip(names).enumerate();
         let path = path.map(|(index, (own, shown))| {
-            let schema = in_path.remove(own.as_str()).or_else(|| {
-                let named = of_path
-                    .iter()
-                    .position(|(name, _)| name.as_deref() == Some(own));
-                let ordered = of_path.get(index).filter(|(name, _)| name.is_none());
-                let found = named.map(|at| &of_path[at]).or(ordered);
-                found.map(|(_, schema)| schema.clone())
-            });
+            let schema = in_path.remove(own.as_str());
+            let schema = schema.or_else(|| of_path.schema(own, index));
             let schema = schema.unwrap_or_else(|| json!({ "type": "string" }));
+            let (schema, _) = self.one_text(operation, own, schema);
             parameter(Location::Path, shown, true, schema)
         });
         let mut parameters: Vec<_> = path.collect();
@@ -84,6 +81,13 @@ impl Writer<'_> {
             );
             json!({})
         });
+        if matches!(taken.location, Location::Header | Location::Cookie) {
+            let (one, is_list) = self.one_text(operation, taken.name, schema);
+            if is_list {
+                return described(one, "May be sent several times, with one element each.");
+            }
+            schema = one;
+        }
         if let (Some(default), Value::Object(schema)) = (&taken.default, &mut schema)
             && !default.is_null()
         {
@@ -92,42 +96,50 @@ impl Writer<'_> {
         schema
     }
 
-    /// Returns the schemas of the path's parameters, with their names if they are known.
-    fn whole_path(&mut self, operation: &Operation, whole: &Whole) -> Vec<(Option<String>, Value)> {
-        if let Some(properties) = self.schemas.properties(whole.schema) {
-            let named = properties.into_iter();
-            return named
-                .map(|(name, schema, _)| (Some(name), schema))
-                .collect();
-        }
-        if let Some(elements) = self.schemas.elements(whole.schema) {
-            return elements.into_iter().map(|schema| (None, schema)).collect();
-        }
-        match self.schemas.taken(whole.schema) {
-            Some(one) => vec![(None, one)],
-            None => {
-                self.tell_type(operation, "the type of its path,", whole.schema.name);
-                Vec::new()
+    /// Returns the schema of one text of the path, a header or a cookie, and whether the value is a list of them.
+    /// OpenAPI writes a list into one text, with commas, and the server reads each text as one element.
+    fn one_text(&mut self, operation: &Operation, name: &str, schema: Value) -> (Value, bool) {
+        match self.schemas.list(&schema) {
+            None => (schema, false),
+            Some(List::Of(element)) => (element, true),
+            Some(List::Fixed) => {
+                let what = format!("how the several values of `{name}` are sent");
+                self.tell(operation, what, "take each value as an argument of its own");
+                (json!({}), false)
             }
         }
     }
 
+    /// Returns the schemas of the path's parameters.
+    fn whole_path(&mut self, operation: &Operation, whole: &Whole) -> OfPath {
+        let mut found = OfPath::default();
+        let Some(schema) = self.schemas.taken(whole.schema) else {
+            self.tell_type(operation, "the type of its path,", whole.schema.name);
+            return found;
+        };
+        found.named = self.schemas.fields(&schema);
+        found.ordered = self.schemas.elements(&schema).unwrap_or_default();
+        if found.named.is_empty() && found.ordered.is_empty() {
+            let each = self.schemas.each(&schema);
+            found.each = Some(each.unwrap_or(schema));
+        }
+        found
+    }
+
     fn whole_query(&mut self, operation: &Operation, whole: &Whole) -> Vec<Value> {
-        if let Some(properties) = self.schemas.properties(whole.schema) {
-            let named = properties.into_iter().map(|(name, schema, required)| {
-                // A missing list is an empty one.
-                let required = required && schema["type"] != "array";
-                parameter(Location::Query, &name, required, schema)
-            });
-            return named.collect();
+        let Some(schema) = self.schemas.taken(whole.schema) else {
+            self.tell_type(operation, "the type of its query,", whole.schema.name);
+            return Vec::new();
+        };
+        let fields = self.schemas.fields(&schema);
+        if fields.is_empty() {
+            return vec![parameter(Location::Query, "query", false, schema)];
         }
-        match self.schemas.taken(whole.schema) {
-            Some(map) => vec![parameter(Location::Query, "query", false, map)],
-            None => {
-                self.tell_type(operation, "the type of its query,", whole.schema.name);
-                Vec::new()
-            }
-        }
+        let named = fields.into_iter().map(|field| {
+            let required = field.is_required && !self.schemas.may_be_missing(&field.schema);
+            parameter(Location::Query, &field.name, required, field.schema)
+        });
+        named.collect()
     }
 
     pub(super) fn body(&mut self, operation: &Operation, told: &Description) -> Option<Value> {
@@ -165,6 +177,24 @@ impl Writer<'_> {
             .map(|media| ((*media).to_owned(), json!({ "schema": schema })))
             .collect();
         Some(json!({ "required": body.required, "content": content }))
+    }
+}
+
+/// The schemas of a path's parameters, from the type of the whole path.
+#[derive(Default)]
+struct OfPath {
+    named: Vec<Field>,
+    ordered: Vec<Value>,
+    /// The schema of every parameter.
+    each: Option<Value>,
+}
+
+impl OfPath {
+    fn schema(&self, name: &str, index: usize) -> Option<Value> {
+        let named = self.named.iter().find(|field| field.name == name);
+        let found = named.map(|field| &field.schema);
+        let found = found.or_else(|| self.ordered.get(index));
+        found.or(self.each.as_ref()).cloned()
     }
 }
 

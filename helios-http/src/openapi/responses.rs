@@ -2,17 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use helios_core::error::Location;
 use helios_core::type_name::short_name;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use crate::openapi::components::component;
 use crate::openapi::describe::{
-    Answer, Content, Description, FORM, Item, JSON, LAST_EVENT_ID, MULTIPART, Taken,
+    Answer, Content, Description, FORM, Item, JSON, LAST_EVENT_ID, MULTIPART, TEXT, Taken,
 };
 use crate::openapi::events::{self, PROBLEM, STREAM};
 use crate::openapi::operation::Operation;
+use crate::openapi::schema::add_alternative;
 use crate::openapi::writer::Writer;
 use crate::sse::Overload;
 use crate::sse::options::StreamOptions;
@@ -84,12 +84,13 @@ impl Writer<'_> {
     /// Returns the statuses of problem JSON with which the route can answer.
     fn refusals(&self, operation: &Operation, told: &Description) -> BTreeSet<u16> {
         let mut statuses = told.errors.statuses.clone();
-        let is_refused = |taken: &Taken| {
-            !taken.takes_any_text || (taken.required && taken.location != Location::Path)
-        };
+        let is_refused = |taken: &Taken| taken.may_be_refused || taken.required;
         let last_id = |taken: &Taken| taken.name == LAST_EVENT_ID && !taken.required;
         let mut taken = told.taken.iter();
-        if taken.any(|taken| is_refused(taken) && !last_id(taken)) || !told.wholes.is_empty() {
+        // No parameter of a path may be `..` or other than UTF-8, even if it is not read.
+        let has_params = !operation.template.params().is_empty();
+        let is_read = taken.any(|taken| is_refused(taken) && !last_id(taken));
+        if has_params || is_read || !told.wholes.is_empty() {
             statuses.insert(400);
         }
         if told.wholes.iter().any(|whole| whole.is_validated) {
@@ -105,6 +106,10 @@ impl Writer<'_> {
             }
             if body.media == [MULTIPART] {
                 statuses.extend([400, 415]);
+            }
+            // It may not be UTF-8.
+            if body.media == [TEXT] {
+                statuses.insert(400);
             }
         }
         if !operation.security.is_empty() {
@@ -170,12 +175,15 @@ impl Writer<'_> {
             _ if bodiless => {}
             Content::Media(given) => {
                 self.interceptors(operation);
+                let schema = self.content(operation, told, given);
                 let media = told.media.unwrap_or(given);
-                let schema = self.content(operation, told, media);
                 written["content"] = json!({ media: { "schema": schema } });
             }
             Content::Opaque if told.media.is_some() => {
                 let media = told.media.unwrap_or_default();
+                if is_json(media) {
+                    self.some_json(operation, told);
+                }
                 written["content"] = json!({ media: { "schema": {} } });
             }
             Content::Opaque => {
@@ -198,8 +206,14 @@ impl Writer<'_> {
         }
     }
 
-    fn content(&mut self, operation: &Operation, told: &Description, media: &str) -> Value {
-        if operation.is_mapped && media == JSON {
+    /// Returns the schema of a body to which the handler's type gives this media type. Closures map it before the
+    /// route's own `content-type` replaces that.
+    fn content(&mut self, operation: &Operation, told: &Description, given: &str) -> Value {
+        if given != JSON && told.media.is_some_and(is_json) {
+            self.some_json(operation, told);
+            return json!({});
+        }
+        if operation.is_mapped && given == JSON {
             let what = "what the closures around it make of its answer";
             self.tell(operation, what, "write `#[answers(200, T)]`");
             return json!({});
@@ -209,6 +223,15 @@ impl Writer<'_> {
             self.tell_type(operation, "the type of its answer,", schema.name);
             json!({})
         })
+    }
+
+    /// The route says that it answers with JSON, but its type is a text, bytes or a response.
+    fn some_json(&mut self, operation: &Operation, told: &Description) {
+        let declare = match told.media {
+            Some(media) if media != JSON => format!("write `#[answers(200, {media:?}, T)]`"),
+            _ => "write `#[answers(200, T)]`".to_owned(),
+        };
+        self.tell(operation, "which JSON it answers with", declare);
     }
 
     fn stream(
@@ -244,10 +267,23 @@ impl Writer<'_> {
     }
 }
 
-/// Adds the content of another response with the same status.
+fn is_json(media: &str) -> bool {
+    let media = media.to_ascii_lowercase();
+    media == JSON || media.ends_with("+json")
+}
+
+/// Adds the content of another response with the same status. Of one media type, each schema is an alternative.
 fn add_content(response: &mut Value, other: &Value) {
-    for (media, schema) in other["content"].as_object().into_iter().flatten() {
-        response["content"][media] = schema.clone();
+    for (media, added) in other["content"].as_object().into_iter().flatten() {
+        match &mut response["content"][media] {
+            Value::Object(known) => {
+                // The items of a stream say more than a schema of the whole.
+                if let Some(schema) = known.get_mut("schema") {
+                    add_alternative(schema, &added["schema"]);
+                }
+            }
+            unknown => *unknown = added.clone(),
+        }
     }
 }
 

@@ -101,7 +101,8 @@ mod rungs {
     use axum_core::response::{IntoResponse, Response};
     use bytes::Bytes;
     use futures_core::Stream;
-    use helios_core::bind::{Form, Json, Path, Query};
+    use helios_core::bind::probe::may_have_no_body;
+    use helios_core::bind::{Form, FromBody, Json, Path, Query};
     use helios_core::error::HttpError;
     use helios_core::event::SseEvent;
     use helios_core::html::Html;
@@ -468,8 +469,6 @@ mod rungs {
     arguments! {
         [T] Query<T> => Query, T;
         [T] Path<T> => Path, T;
-        [T] Json<T> => Json, T;
-        [T] Form<T> => Form, T;
         [] String => Text, String;
         [] Bytes => Bytes, Nothing;
         [] Method => Head, Nothing;
@@ -481,6 +480,24 @@ mod rungs {
         [] RemoteAddr => Head, Nothing;
         [] SseStream => Head, Nothing;
     }
+
+    /// An `Option` in one of these is `None` without a body.
+    macro_rules! bodies {
+        ($($name:ident)*) => {
+            $(
+                impl<T: FromBody> ArgumentKnown for &Shape<$name<T>> {
+                    type Value = T;
+                    fn argument(&self, told: &mut Description) -> Shape<T> {
+                        told.argument = Argument::$name;
+                        told.is_optional |= may_have_no_body::<T>();
+                        Shape::NEW
+                    }
+                }
+            )*
+        };
+    }
+
+    bodies! { Json Form }
 
     pub trait ArgumentOther {
         type Value;
