@@ -3,6 +3,8 @@
 
 #[path = "openapi/attributes.rs"]
 mod attributes;
+#[path = "openapi/copied.rs"]
+mod copied;
 #[path = "openapi/decoded.rs"]
 mod decoded;
 #[path = "openapi/examples.rs"]

@@ -3,9 +3,10 @@
 //!
 //! A derive cannot change the item, so it cannot add the attribute that tells schemars the path of its crate. So it
 //! derives schemars' trait on a copy of the item with that attribute, and forwards the schema. The copy has the item's
-//! name, in a scope of its own. Schemas are named after it, and a recursive type becomes a recursive copy.
+//! name, in a scope of its own, because schemas are named after it. The copy names the original wherever it would name itself.
 
 mod own_paths;
+mod rules;
 
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
@@ -98,7 +99,7 @@ fn refuse_on_fields(fields: &Fields, errors: &mut Errors) {
 
 fn implementation(runtime: &Runtime, item: DeriveInput) -> TokenStream {
     let rt = runtime.path();
-    let (name, generics) = (item.ident.clone(), item.generics.clone());
+    let name = item.ident.clone();
     let asked = asked(&item).into_iter().map(|ty| {
         let ty = rewritten(ty.into_token_stream());
         quote!(#rt::has_schema::<#ty>();)
@@ -107,7 +108,9 @@ fn implementation(runtime: &Runtime, item: DeriveInput) -> TokenStream {
     let renamed = with_arguments(&item).map(|name| quote!(#[schemars(rename = #name)]));
     let alias = Ident::new("__Original", Span::call_site());
     let original = Original::new(&item, &alias);
-    let copy = rewritten(copy(item, &original).into_token_stream());
+    let copy = copy(item, &original);
+    let generics = copy.generics.clone();
+    let copy = rewritten(copy.into_token_stream());
     let bare = without_bounds(&generics);
     let (_, type_generics, _) = generics.split_for_impl();
     let has_schema = parse_quote!(#name #type_generics: #rt::schemars::JsonSchema);
@@ -228,15 +231,23 @@ fn names(tokens: &impl ToTokens, known: &[&str]) -> bool {
 /// Returns the item with only the attributes that schemars reads.
 fn copy(mut item: DeriveInput, original: &Original) -> DeriveInput {
     item.vis = Visibility::Inherited;
+    let context = rules::context(&item.attrs);
+    let of_copy = OfCopy {
+        original,
+        context: context.as_deref(),
+    };
     retain(&mut item.attrs);
     original.redirect_item(&mut item.attrs);
+    original.redirect_generics(&mut item.generics);
     match &mut item.data {
-        Data::Struct(data) => fields(&mut data.fields, true, original),
+        Data::Struct(data) => of_copy.fields(&mut data.fields, true),
         Data::Enum(data) => {
             for variant in &mut data.variants {
                 retain(&mut variant.attrs);
                 original.redirect(&mut variant.attrs);
-                fields(&mut variant.fields, false, original);
+                // Schemas show no discriminants, and only the original has the type that they need.
+                variant.discriminant = None;
+                of_copy.fields(&mut variant.fields, false);
             }
         }
         Data::Union(_) => {}
@@ -244,12 +255,23 @@ fn copy(mut item: DeriveInput, original: &Original) -> DeriveInput {
     item
 }
 
-fn fields(all: &mut Fields, have_visibility: bool, original: &Original) {
-    for Field { attrs, vis, .. } in all.iter_mut() {
-        retain(attrs);
-        original.redirect(attrs);
-        if have_visibility {
-            *vis = Visibility::Inherited;
+/// The knowledge about the item that its fields need.
+struct OfCopy<'a> {
+    original: &'a Original,
+    /// The name of garde's context.
+    context: Option<&'a str>,
+}
+
+impl OfCopy<'_> {
+    fn fields(&self, all: &mut Fields, have_visibility: bool) {
+        for Field { attrs, vis, ty, .. } in all.iter_mut() {
+            retain(attrs);
+            rules::remove_computed(attrs, self.context);
+            self.original.redirect(attrs);
+            self.original.redirect_part(ty);
+            if have_visibility {
+                *vis = Visibility::Inherited;
+            }
         }
     }
 }
