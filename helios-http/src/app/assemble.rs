@@ -281,21 +281,21 @@ impl Assembly<'_> {
         #[cfg(feature = "openapi")]
         let mounted = self.scopes.last().and_then(|scope| scope.mounted.clone());
         #[cfg(feature = "openapi")]
-        self.operations.extend(mounted.map(|mounted| Operation {
-            place,
-            mounted,
-            meta: *meta,
-            template: Arc::clone(&template),
-            describe,
-            security: security(&pipeline),
-            is_guarded: !pipeline.guards.is_empty(),
-            is_mapped: !pipeline.mappers.is_empty(),
-            changed_by: changed_by(&pipeline),
-            stream: stream.map(|table| {
-                let options = StreamOptions::new(table, meta.verb, self.streams.hub.options());
-                (options, table.may_join)
+        self.operations.extend(
+            mounted.map(|mounted| Operation {
+                place,
+                mounted,
+                meta: *meta,
+                template: Arc::clone(&template),
+                describe,
+                security: security(&pipeline),
+                is_guarded: !pipeline.guards.is_empty(),
+                is_mapped: !pipeline.mappers.is_empty(),
+                changed_by: changed_by(&pipeline),
+                stream: stream
+                    .map(|table| StreamOptions::new(table, meta.verb, self.streams.hub.options())),
             }),
-        }));
+        );
         let Some(handler) = handler else { return };
         let target = match handler {
             BoundHandler::Http(handler) => Target::Http(handler),

@@ -263,6 +263,8 @@ pub(crate) enum Argument {
     Bytes,
     /// Reads parts of the head that a document does not show.
     Head,
+    /// The handle of the stream.
+    Stream,
     /// Any other type, known only by its name.
     #[default]
     Other,
@@ -300,6 +302,8 @@ pub struct Description {
     pub(crate) item: Item,
     /// Whether it may answer with a response in place of the stream.
     pub(crate) may_reply: bool,
+    /// Whether code that has a handle of the stream may join topics.
+    pub(crate) may_join: bool,
     /// Whether `events = T` was given, which overrides the type of the stream.
     pub(crate) are_events_declared: bool,
     /// The argument that is being described.
@@ -402,6 +406,7 @@ impl Description {
             }
             Argument::Other if NOTHING_TO_SHOW.iter().any(|it| schema.name.starts_with(it)) => {}
             Argument::Other => self.extractors.push(schema.name),
+            Argument::Stream => self.may_join = true,
             Argument::Head => {}
         }
     }

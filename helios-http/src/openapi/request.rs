@@ -24,7 +24,7 @@ impl Writer<'_> {
         let mut in_path: BTreeMap<&str, Value> = BTreeMap::new();
         for taken in &told.taken {
             let is_listed = match taken.location {
-                Location::Header if taken.name == LAST_EVENT_ID => !operation.resumes(),
+                Location::Header if taken.name == LAST_EVENT_ID => !operation.resumes(told),
                 Location::Header => !UNLISTED.contains(&taken.name),
                 _ => true,
             };
@@ -66,7 +66,7 @@ impl Writer<'_> {
         for parameter in found {
             add(&mut parameters, parameter);
         }
-        if operation.resumes() {
+        if operation.resumes(told) {
             let schema =
                 json!({ "type": "string", "description": "The last event id that you received." });
             parameters.push(parameter(Location::Header, "Last-Event-ID", false, schema));

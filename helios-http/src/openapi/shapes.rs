@@ -63,7 +63,7 @@ macro_rules! __described_stream {
         let shape = (&&&&shape).result($told.errors_mut());
         let shape = (&&&&shape).opened($told);
         let shape = (&&shape).reply($told);
-        let shape = (&&shape).items();
+        let shape = (&&shape).items($told);
         let shape = (&&&&shape).result($told.errors_mut());
         let (item, shape) = (&&&shape).item($told);
         $told.yields(item, (&&&shape).schema());
@@ -479,7 +479,7 @@ mod rungs {
         [] Extensions => Head, Nothing;
         [] Parts => Head, Nothing;
         [] RemoteAddr => Head, Nothing;
-        [] SseStream => Head, Nothing;
+        [] SseStream => Stream, Nothing;
     }
 
     pub trait ArgumentOther {
@@ -522,23 +522,24 @@ mod rungs {
 
     pub trait ItemsOfStream {
         type Item;
-        fn items(&self) -> Shape<Self::Item>;
+        fn items(&self, told: &mut Description) -> Shape<Self::Item>;
     }
 
     impl<S: Stream> ItemsOfStream for &Shape<S> {
         type Item = S::Item;
-        fn items(&self) -> Shape<S::Item> {
+        fn items(&self, _: &mut Description) -> Shape<S::Item> {
             Shape::NEW
         }
     }
 
     pub trait ItemsUnseen {
-        fn items(&self) -> Shape<SseStream>;
+        fn items(&self, told: &mut Description) -> Shape<SseStream>;
     }
 
     /// Events that are sent on a handle cannot be seen in its type.
     impl<T> ItemsUnseen for Shape<T> {
-        fn items(&self) -> Shape<SseStream> {
+        fn items(&self, told: &mut Description) -> Shape<SseStream> {
+            told.may_join = true;
             Shape::NEW
         }
     }
