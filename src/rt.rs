@@ -38,7 +38,7 @@ pub use helios_http::rt::{
 #[cfg(feature = "openapi")]
 pub use helios_http::rt::{
     Description, ErrorStatuses, Errors, EventList, Events, EventsWithSchemas, HasSchema,
-    has_schema, never, schemars,
+    has_schema, never, open_schema, schemars,
 };
 pub use helios_http::sse::{SseService, SseStream};
 pub use helios_http::{__about as about, __describe as describe, __described as described};

@@ -10,7 +10,7 @@ pub use crate::openapi::{About, Describe, Docs};
 #[cfg(feature = "openapi")]
 pub use crate::openapi::{
     Description, ErrorStatuses, Errors, EventList, Events, EventsWithSchemas, HasSchema,
-    has_schema, never,
+    has_schema, never, open_schema,
 };
 pub use crate::routing::endpoint::{Handler, HttpHandler, SseHandler};
 pub use crate::routing::resolve::{field_sse, filter, guard, inject_sse, interceptor, set_header};

@@ -48,8 +48,17 @@ const REPLACING: [&str; 11] = [
     "remote",
 ];
 
-/// The keys of fields whose own types schemars does not look at.
-const UNSEEN: [&str; 3] = ["with", "schema_with", "skip"];
+/// The keys of fields whose own types are not looked at.
+const UNSEEN: [&str; 5] = [
+    "with",
+    "schema_with",
+    "serialize_with",
+    "deserialize_with",
+    "skip",
+];
+
+/// The keys of serde that name functions which convert a value.
+const CONVERTING: [&str; 3] = ["with", "serialize_with", "deserialize_with"];
 
 const EXAMPLE: &str = "crate = path::to::helios";
 
@@ -108,7 +117,8 @@ fn implementation(runtime: &Runtime, item: DeriveInput) -> TokenStream {
     let renamed = with_arguments(&item).map(|name| quote!(#[schemars(rename = #name)]));
     let alias = Ident::new("__Original", Span::call_site());
     let original = Original::new(&item, &alias);
-    let copy = copy(item, &original);
+    let open = quote!(#rt::open_schema).to_string();
+    let copy = copy(item, &original, &open);
     let generics = copy.generics.clone();
     let copy = rewritten(copy.into_token_stream());
     let bare = without_bounds(&generics);
@@ -229,12 +239,13 @@ fn names(tokens: &impl ToTokens, known: &[&str]) -> bool {
 }
 
 /// Returns the item with only the attributes that schemars reads.
-fn copy(mut item: DeriveInput, original: &Original) -> DeriveInput {
+fn copy(mut item: DeriveInput, original: &Original, open: &str) -> DeriveInput {
     item.vis = Visibility::Inherited;
     let context = rules::context(&item.attrs);
     let of_copy = OfCopy {
         original,
         context: context.as_deref(),
+        open,
     };
     retain(&mut item.attrs);
     original.redirect_item(&mut item.attrs);
@@ -244,6 +255,7 @@ fn copy(mut item: DeriveInput, original: &Original) -> DeriveInput {
         Data::Enum(data) => {
             for variant in &mut data.variants {
                 retain(&mut variant.attrs);
+                of_copy.open_converted(&mut variant.attrs);
                 original.redirect(&mut variant.attrs);
                 // Schemas show no discriminants, and only the original has the type that they need.
                 variant.discriminant = None;
@@ -260,6 +272,8 @@ struct OfCopy<'a> {
     original: &'a Original,
     /// The name of garde's context.
     context: Option<&'a str>,
+    /// The path of the function that returns a schema for any value.
+    open: &'a str,
 }
 
 impl OfCopy<'_> {
@@ -267,11 +281,24 @@ impl OfCopy<'_> {
         for Field { attrs, vis, ty, .. } in all.iter_mut() {
             retain(attrs);
             rules::remove_computed(attrs, self.context);
+            self.open_converted(attrs);
             self.original.redirect(attrs);
             self.original.redirect_part(ty);
             if have_visibility {
                 *vis = Visibility::Inherited;
             }
+        }
+    }
+
+    /// Leaves the schema of a converted value open, since its functions do not say into what they convert it.
+    fn open_converted(&self, attributes: &mut Vec<Attribute>) {
+        let has = |path, keys: &[&str]| {
+            let mut of_path = attributes.iter().filter(|it| it.path().is_ident(path));
+            of_path.any(|it| names(&it.meta, keys))
+        };
+        if has("serde", &CONVERTING) && !has("schemars", &["with", "schema_with"]) {
+            let open = self.open;
+            attributes.push(parse_quote!(#[schemars(schema_with = #open)]));
         }
     }
 }

@@ -94,6 +94,12 @@ impl<T: JsonSchema> HasSchema for T {
 /// Requires the schema of a field's type, so that a missing one is an error at that type that says what to write.
 pub const fn has_schema<T: HasSchema>() {}
 
+/// Returns the schema of a value that functions of the app convert.
+#[must_use]
+pub fn open_schema(_: &mut SchemaGenerator) -> Schema {
+    Schema::default()
+}
+
 /// A kind of events, as `#[derive(SseEvents)]` declares it.
 pub trait Events {
     #[doc(hidden)]
