@@ -37,7 +37,7 @@ pub use helios_http::rt::{
 };
 #[cfg(feature = "openapi")]
 pub use helios_http::rt::{
-    Description, ErrorStatuses, Errors, EventList, Events, EventsWithSchemas, HasSchema,
+    Description, ErrorStatuses, Errors, EventList, Events, EventsWithSchemas, JsonSchema,
     has_schema, never, open_schema, schemars,
 };
 pub use helios_http::sse::{SseService, SseStream};

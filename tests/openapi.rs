@@ -9,6 +9,8 @@ mod copied;
 mod decoded;
 #[path = "openapi/examples.rs"]
 mod examples;
+#[path = "openapi/generic.rs"]
+mod generic;
 #[path = "openapi/joining.rs"]
 mod joining;
 #[path = "openapi/kinds.rs"]

@@ -22,7 +22,7 @@ mod writer;
 
 pub use describe::{
     About, Describe, Description, Docs, ErrorStatuses, Errors, EventList, Events,
-    EventsWithSchemas, HasSchema, TypeSchema, has_schema, never, open_schema,
+    EventsWithSchemas, JsonSchema, TypeSchema, has_schema, never, open_schema,
 };
 pub use document::OpenApiDocument;
 pub use settings::OpenApi;

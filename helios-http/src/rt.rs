@@ -9,7 +9,7 @@ pub use crate::openapi::shapes::ladder as ladder_of_shapes;
 pub use crate::openapi::{About, Describe, Docs};
 #[cfg(feature = "openapi")]
 pub use crate::openapi::{
-    Description, ErrorStatuses, Errors, EventList, Events, EventsWithSchemas, HasSchema,
+    Description, ErrorStatuses, Errors, EventList, Events, EventsWithSchemas, JsonSchema,
     has_schema, never, open_schema,
 };
 pub use crate::routing::endpoint::{Handler, HttpHandler, SseHandler};

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use helios_core::bind::probe::{may_be_absent, may_have_no_body, takes_any_text};
 use helios_core::bind::{FromBody, FromValue};
 use helios_core::error::{HttpError, Location};
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::{Schema, SchemaGenerator};
 use serde_json::Value;
 
 /// Describes a route.
@@ -42,7 +42,7 @@ pub struct TypeSchema {
 impl TypeSchema {
     /// Returns the schema of a type that has one.
     #[must_use]
-    pub fn of<T: JsonSchema>() -> Self {
+    pub fn of<T: schemars::JsonSchema>() -> Self {
         Self {
             name: type_name::<T>(),
             make: Some(SchemaGenerator::subschema_for::<T>),
@@ -52,7 +52,7 @@ impl TypeSchema {
 
     /// Returns the schema of a list. schemars generates the same one, but with several functions for each type of list.
     #[must_use]
-    pub fn of_list<T: JsonSchema>() -> Self {
+    pub fn of_list<T: schemars::JsonSchema>() -> Self {
         Self {
             name: type_name::<Vec<T>>(),
             is_list: true,
@@ -71,28 +71,49 @@ impl TypeSchema {
     }
 }
 
-/// A type with a JSON schema, for places that require one.
+/// A type with a JSON schema, as the derive of the same name implements it. Write it as a bound where a type is a parameter, because the
+/// OpenAPI document then knows no more of the type than its bounds. Without the feature `openapi` every type meets it.
+///
+/// ```
+/// use helios::prelude::*;
+/// use serde::Serialize;
+///
+/// #[derive(Injectable)]
+/// struct Crud<T: Send + Sync + 'static> {
+///     #[inject(default)]
+///     all: std::sync::Mutex<Vec<T>>,
+/// }
+///
+/// #[controller]
+/// impl<T: Clone + Serialize + JsonSchema + Send + Sync + 'static> Crud<T> {
+///     #[get]
+///     fn list(&self) -> Json<Vec<T>> {
+///         Json(self.all.lock().unwrap().clone())
+///     }
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no JSON schema",
     label = "the OpenAPI document needs the schema of `{Self}` here",
     note = "write `#[derive(helios::JsonSchema)]` above `{Self}` if it is your type, and above each type of yours inside of it",
     note = "a type of another crate may have a schema behind a feature of `schemars`, such as `chrono04`; otherwise write \
-            `#[schemars(with = \"String\")]` above the field that holds it"
+            `#[schemars(with = \"String\")]` above the field that holds it",
+    note = "write a bound such as `T: helios::JsonSchema` if it comes from a parameter"
 )]
-pub trait HasSchema {
+pub trait JsonSchema: schemars::JsonSchema {
     #[doc(hidden)]
-    fn schema() -> TypeSchema;
+    fn __schema() -> TypeSchema;
 }
 
 #[diagnostic::do_not_recommend]
-impl<T: JsonSchema> HasSchema for T {
-    fn schema() -> TypeSchema {
+impl<T: schemars::JsonSchema> JsonSchema for T {
+    fn __schema() -> TypeSchema {
         TypeSchema::of::<T>()
     }
 }
 
 /// Requires the schema of a field's type, so that a missing one is an error at that type that says what to write.
-pub const fn has_schema<T: HasSchema>() {}
+pub const fn has_schema<T: JsonSchema>() {}
 
 /// Returns the schema of a value that functions of the app convert.
 #[must_use]
@@ -112,7 +133,13 @@ pub trait Events {
     label = "not an enum of events",
     note = "write `#[derive(helios::SseEvents)]` above the enum `{Self}`; or name `String`, for text in events without a name"
 )]
-pub trait EventsWithSchemas: Events {}
+pub trait EventsWithSchemas: Events {
+    /// Lists the events. Of a parameter of the enum, only this implementation knows the schema.
+    #[doc(hidden)]
+    fn list_with_schemas(events: &mut EventList) {
+        Self::list(events);
+    }
+}
 
 /// Events without a name, whose data is text.
 impl Events for String {
@@ -423,13 +450,13 @@ impl Description {
     }
 
     /// Handles `#[accepts(T)]`.
-    pub fn accepts<T: HasSchema>(&mut self, media: Option<&'static str>) {
-        self.accepts = Some((media, T::schema()));
+    pub fn accepts<T: JsonSchema>(&mut self, media: Option<&'static str>) {
+        self.accepts = Some((media, T::__schema()));
     }
 
     /// Handles `#[answers(201, T)]`.
-    pub fn answers<T: HasSchema>(&mut self, status: u16, media: Option<&'static str>) {
-        let schema = Some(T::schema());
+    pub fn answers<T: JsonSchema>(&mut self, status: u16, media: Option<&'static str>) {
+        let schema = Some(T::__schema());
         self.answers.push(Answer {
             status,
             media,
@@ -450,7 +477,7 @@ impl Description {
     pub fn events<T: EventsWithSchemas>(&mut self) {
         self.are_events_declared = true;
         self.item = Item::Listed;
-        T::list(&mut self.events);
+        T::list_with_schemas(&mut self.events);
     }
 
     /// Sets the type that a plain route returns, whose kind the rungs have recorded.

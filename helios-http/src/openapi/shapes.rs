@@ -65,7 +65,7 @@ macro_rules! __described_stream {
         let shape = (&&shape).reply($told);
         let shape = (&&shape).items($told);
         let shape = (&&&&shape).result($told.errors_mut());
-        let (item, shape) = (&&&shape).item($told);
+        let (item, shape) = (&&&&shape).item($told);
         $told.yields(item, (&&&shape).schema());
     }};
 }
@@ -86,11 +86,11 @@ pub mod ladder {
     pub use super::rungs::{
         ArgumentKnown as _, ArgumentOther as _, AsJson as _, Attempted as _, ContentJson as _,
         ContentKnown as _, ContentOpaque as _, ContentOther as _, InReply as _, Inferred as _,
-        ItemKnown as _, ItemListed as _, ItemUnknown as _, ItemsOfStream as _, ItemsUnseen as _,
-        NoJson as _, NoReply as _, NoResult as _, NotAttempted as _, NotOpened as _, Opened as _,
-        OpenedToHeaders as _, OpenedTwice as _, Optional as _, Required as _, ResultAny as _,
-        ResultForeign as _, ResultListed as _, SchemaKnown as _, SchemaOfList as _,
-        SchemaUnknown as _,
+        ItemKnown as _, ItemListed as _, ItemUnknown as _, ItemWithSchemas as _,
+        ItemsOfStream as _, ItemsUnseen as _, NoJson as _, NoReply as _, NoResult as _,
+        NotAttempted as _, NotOpened as _, Opened as _, OpenedToHeaders as _, OpenedTwice as _,
+        Optional as _, Required as _, ResultAny as _, ResultForeign as _, ResultListed as _,
+        SchemaKnown as _, SchemaOfList as _, SchemaUnknown as _,
     };
 }
 
@@ -113,8 +113,8 @@ mod rungs {
     use serde_json::Value;
 
     use crate::openapi::describe::{
-        Argument, BYTES, Content, Description, ErrorStatuses, Errors, Events, HTML, Item, Item_,
-        JSON, TEXT, TypeSchema,
+        Argument, BYTES, Content, Description, ErrorStatuses, Errors, Events, EventsWithSchemas,
+        HTML, Item, Item_, JSON, TEXT, TypeSchema,
     };
     use crate::remote_addr::RemoteAddr;
     use crate::sse::{SseReply, SseStream};
@@ -541,6 +541,20 @@ mod rungs {
         fn items(&self, told: &mut Description) -> Shape<SseStream> {
             told.may_join = true;
             Shape::NEW
+        }
+    }
+
+    /// Events of an enum whose parameters have schemas.
+    pub trait ItemWithSchemas {
+        fn item(&self, told: &mut Description) -> (Item_, Shape<Nothing>);
+    }
+
+    impl<T: EventsWithSchemas> ItemWithSchemas for &&&Shape<T> {
+        fn item(&self, told: &mut Description) -> (Item_, Shape<Nothing>) {
+            if !told.are_events_declared {
+                T::list_with_schemas(&mut told.events);
+            }
+            (Item_(Item::Listed), Shape::NEW)
         }
     }
 
