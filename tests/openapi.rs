@@ -11,6 +11,8 @@ mod decoded;
 mod examples;
 #[path = "openapi/generic.rs"]
 mod generic;
+#[path = "openapi/hooked.rs"]
+mod hooked;
 #[path = "openapi/joining.rs"]
 mod joining;
 #[path = "openapi/kinds.rs"]

@@ -21,7 +21,7 @@ mod unknown;
 mod writer;
 
 pub use describe::{
-    About, Describe, Description, Docs, ErrorStatuses, Errors, EventList, Events,
+    About, Describe, DescribeHooks, Description, Docs, ErrorStatuses, Errors, EventList, Events,
     EventsWithSchemas, JsonSchema, TypeSchema, has_schema, never, open_schema,
 };
 pub use document::OpenApiDocument;

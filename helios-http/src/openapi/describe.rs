@@ -12,6 +12,9 @@ use serde_json::Value;
 /// Describes a route.
 pub type Describe = fn(&mut Description);
 
+/// Describe the hooks that every stream below a controller passes.
+pub type DescribeHooks = &'static [Describe];
+
 /// The text of a doc comment.
 pub type Docs = &'static str;
 
@@ -442,6 +445,26 @@ impl Description {
             Argument::Stream => self.may_join = true,
             Argument::Head => {}
         }
+    }
+
+    /// Adds what a connection hook reads, and how it refuses a stream. It may also let the stream join topics.
+    pub(crate) fn add_hook(&mut self, hook: Self) {
+        for taken in hook.taken {
+            let is_same = |it: &&mut Taken| (it.location, it.name) == (taken.location, taken.name);
+            match self.taken.iter_mut().find(is_same) {
+                Some(own) => {
+                    own.required |= taken.required;
+                    own.takes_any_text &= taken.takes_any_text;
+                }
+                None => self.taken.push(taken),
+            }
+        }
+        self.wholes.extend(hook.wholes);
+        self.extractors.extend(hook.extractors);
+        self.errors.statuses.extend(hook.errors.statuses);
+        self.errors.any |= hook.errors.any;
+        self.errors.foreign.extend(hook.errors.foreign);
+        self.may_join = true;
     }
 
     /// Sets the media type from a `content-type` header that the route sets.

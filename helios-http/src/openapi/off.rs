@@ -8,6 +8,9 @@ pub trait JsonSchema {}
 
 impl<T: ?Sized> JsonSchema for T {}
 
+/// The descriptions of hooks.
+pub type DescribeHooks = ();
+
 /// The text of a doc comment.
 pub type Docs = ();
 

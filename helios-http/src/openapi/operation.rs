@@ -18,6 +18,8 @@ pub(crate) struct Operation {
     pub(crate) meta: RouteMeta,
     pub(crate) template: Arc<Template>,
     pub(crate) describe: Describe,
+    /// Describe the connection hooks of a stream.
+    pub(crate) hooks: Vec<Describe>,
     pub(crate) security: Vec<Security>,
     pub(crate) is_guarded: bool,
     /// Whether closures change its JSON.

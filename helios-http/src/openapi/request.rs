@@ -45,7 +45,7 @@ impl Writer<'_> {
         let mut of_path = Vec::new();
         for whole in &told.wholes {
             match whole.location {
-                Location::Path => of_path = self.whole_path(operation, whole),
+                Location::Path => of_path.extend(self.whole_path(operation, whole)),
                 _ => found.extend(self.whole_query(operation, whole)),
             }
         }

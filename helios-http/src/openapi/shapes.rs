@@ -70,6 +70,18 @@ macro_rules! __described_stream {
     }};
 }
 
+/// Describes the errors with which a hook refuses a stream.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! __described_hook {
+    ($told:ident, $is_of:ident $call:expr) => {{
+        use $crate::rt::ladder_of_shapes::*;
+        let shape = $crate::__Shape::NEW;
+        let _ = || shape.$is_of($call);
+        (&&&&shape).result($told.errors_mut());
+    }};
+}
+
 /// Lists the statuses of an error type.
 #[macro_export]
 #[doc(hidden)]

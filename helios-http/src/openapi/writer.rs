@@ -104,6 +104,11 @@ impl Writer<'_> {
     fn operation(&mut self, operation: &Operation, names: Names, params: &[String]) -> Value {
         let mut told = Description::default();
         (operation.describe)(&mut told);
+        for describe in &operation.hooks {
+            let mut hook = Description::default();
+            describe(&mut hook);
+            told.add_hook(hook);
+        }
         let mut written = json!({
             "operationId": names.id,
             "tags": [names.tag],
