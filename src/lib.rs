@@ -82,6 +82,7 @@ pub use axum_core;
 #[cfg(feature = "validate")]
 pub use garde;
 pub use helios_http::error;
+pub use helios_http::openapi::JsonSchema;
 pub use helios_http::sse::backplane;
 pub use helios_http::testing;
 pub use helios_http::{Helios, Module};

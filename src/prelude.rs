@@ -38,6 +38,8 @@ pub use crate::sse::{
 };
 #[doc(no_inline)]
 pub use crate::{Helios, Module, guards};
+#[doc(no_inline)]
+pub use helios_http::openapi::JsonSchema;
 
 // Taken from their own crate, because `helios::sse` is a module too. A prelude must not import modules, least of all one that hides a crate.
 #[doc(no_inline)]

@@ -37,16 +37,16 @@ pub use helios_http::rt::{
 };
 #[cfg(feature = "openapi")]
 pub use helios_http::rt::{
-    Description, ErrorStatuses, Errors, EventList, Events, EventsWithSchemas, HasSchema,
-    has_schema, never, schemars,
+    Description, ErrorStatuses, Errors, EventList, Events, EventsWithSchemas, JsonSchema,
+    has_schema, never, open_schema, schemars,
 };
 pub use helios_http::sse::{SseService, SseStream};
 pub use helios_http::{__about as about, __describe as describe, __described as described};
 #[cfg(feature = "openapi")]
 pub use helios_http::{
     __default_value as default_value, __described_argument as described_argument,
-    __described_reply as described_reply, __described_stream as described_stream,
-    __error_statuses as error_statuses, __schema as schema,
+    __described_hook as described_hook, __described_reply as described_reply,
+    __described_stream as described_stream, __error_statuses as error_statuses, __schema as schema,
 };
 pub use helios_http::{
     __hook_result as hook_result, __stream as stream, __stream_async as stream_async,

@@ -5,14 +5,22 @@
 mod answers;
 #[path = "openapi/attributes.rs"]
 mod attributes;
+#[path = "openapi/copied.rs"]
+mod copied;
 #[path = "openapi/decoded.rs"]
 mod decoded;
 #[path = "openapi/examples.rs"]
 mod examples;
+#[path = "openapi/generic.rs"]
+mod generic;
+#[path = "openapi/hooked.rs"]
+mod hooked;
 #[path = "openapi/inputs.rs"]
 mod inputs;
 #[path = "openapi/items.rs"]
 mod items;
+#[path = "openapi/joining.rs"]
+mod joining;
 #[path = "openapi/kinds.rs"]
 mod kinds;
 #[path = "clients/kit.rs"]

@@ -21,8 +21,8 @@ mod unknown;
 mod writer;
 
 pub use describe::{
-    About, Describe, Description, Docs, ErrorStatuses, Errors, EventList, Events,
-    EventsWithSchemas, HasSchema, TypeSchema, has_schema, never,
+    About, Describe, DescribeHooks, Description, Docs, ErrorStatuses, Errors, EventList, Events,
+    EventsWithSchemas, JsonSchema, TypeSchema, has_schema, never, open_schema,
 };
 pub use document::OpenApiDocument;
 pub use settings::OpenApi;

@@ -9,8 +9,8 @@ pub use crate::openapi::shapes::ladder as ladder_of_shapes;
 pub use crate::openapi::{About, Describe, Docs};
 #[cfg(feature = "openapi")]
 pub use crate::openapi::{
-    Description, ErrorStatuses, Errors, EventList, Events, EventsWithSchemas, HasSchema,
-    has_schema, never,
+    Description, ErrorStatuses, Errors, EventList, Events, EventsWithSchemas, JsonSchema,
+    has_schema, never, open_schema,
 };
 pub use crate::routing::endpoint::{Handler, HttpHandler, SseHandler};
 pub use crate::routing::resolve::{field_sse, filter, guard, inject_sse, interceptor, set_header};

@@ -3,9 +3,10 @@
 //!
 //! A derive cannot change the item, so it cannot add the attribute that tells schemars the path of its crate. So it
 //! derives schemars' trait on a copy of the item with that attribute, and forwards the schema. The copy has the item's
-//! name, in a scope of its own. Schemas are named after it, and a recursive type becomes a recursive copy.
+//! name, in a scope of its own, because schemas are named after it. The copy names the original wherever it would name itself.
 
 mod own_paths;
+mod rules;
 
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
@@ -47,8 +48,17 @@ const REPLACING: [&str; 11] = [
     "remote",
 ];
 
-/// The keys of fields whose own types schemars does not look at.
-const UNSEEN: [&str; 3] = ["with", "schema_with", "skip"];
+/// The keys of fields whose own types are not looked at.
+const UNSEEN: [&str; 5] = [
+    "with",
+    "schema_with",
+    "serialize_with",
+    "deserialize_with",
+    "skip",
+];
+
+/// The keys of serde that name functions which convert a value.
+const CONVERTING: [&str; 3] = ["with", "serialize_with", "deserialize_with"];
 
 const EXAMPLE: &str = "crate = path::to::helios";
 
@@ -98,7 +108,7 @@ fn refuse_on_fields(fields: &Fields, errors: &mut Errors) {
 
 fn implementation(runtime: &Runtime, item: DeriveInput) -> TokenStream {
     let rt = runtime.path();
-    let (name, generics) = (item.ident.clone(), item.generics.clone());
+    let name = item.ident.clone();
     let asked = asked(&item).into_iter().map(|ty| {
         let ty = rewritten(ty.into_token_stream());
         quote!(#rt::has_schema::<#ty>();)
@@ -107,7 +117,10 @@ fn implementation(runtime: &Runtime, item: DeriveInput) -> TokenStream {
     let renamed = with_arguments(&item).map(|name| quote!(#[schemars(rename = #name)]));
     let alias = Ident::new("__Original", Span::call_site());
     let original = Original::new(&item, &alias);
-    let copy = rewritten(copy(item, &original).into_token_stream());
+    let open = quote!(#rt::open_schema).to_string();
+    let copy = copy(item, &original, &open);
+    let generics = copy.generics.clone();
+    let copy = rewritten(copy.into_token_stream());
     let bare = without_bounds(&generics);
     let (_, type_generics, _) = generics.split_for_impl();
     let has_schema = parse_quote!(#name #type_generics: #rt::schemars::JsonSchema);
@@ -226,17 +239,27 @@ fn names(tokens: &impl ToTokens, known: &[&str]) -> bool {
 }
 
 /// Returns the item with only the attributes that schemars reads.
-fn copy(mut item: DeriveInput, original: &Original) -> DeriveInput {
+fn copy(mut item: DeriveInput, original: &Original, open: &str) -> DeriveInput {
     item.vis = Visibility::Inherited;
+    let context = rules::context(&item.attrs);
+    let of_copy = OfCopy {
+        original,
+        context: context.as_deref(),
+        open,
+    };
     retain(&mut item.attrs);
     original.redirect_item(&mut item.attrs);
+    original.redirect_generics(&mut item.generics);
     match &mut item.data {
-        Data::Struct(data) => fields(&mut data.fields, true, original),
+        Data::Struct(data) => of_copy.fields(&mut data.fields, true),
         Data::Enum(data) => {
             for variant in &mut data.variants {
                 retain(&mut variant.attrs);
+                of_copy.open_converted(&mut variant.attrs);
                 original.redirect(&mut variant.attrs);
-                fields(&mut variant.fields, false, original);
+                // Schemas show no discriminants, and only the original has the type that they need.
+                variant.discriminant = None;
+                of_copy.fields(&mut variant.fields, false);
             }
         }
         Data::Union(_) => {}
@@ -244,12 +267,38 @@ fn copy(mut item: DeriveInput, original: &Original) -> DeriveInput {
     item
 }
 
-fn fields(all: &mut Fields, have_visibility: bool, original: &Original) {
-    for Field { attrs, vis, .. } in all.iter_mut() {
-        retain(attrs);
-        original.redirect(attrs);
-        if have_visibility {
-            *vis = Visibility::Inherited;
+/// The knowledge about the item that its fields need.
+struct OfCopy<'a> {
+    original: &'a Original,
+    /// The name of garde's context.
+    context: Option<&'a str>,
+    /// The path of the function that returns a schema for any value.
+    open: &'a str,
+}
+
+impl OfCopy<'_> {
+    fn fields(&self, all: &mut Fields, have_visibility: bool) {
+        for Field { attrs, vis, ty, .. } in all.iter_mut() {
+            retain(attrs);
+            rules::remove_computed(attrs, self.context);
+            self.open_converted(attrs);
+            self.original.redirect(attrs);
+            self.original.redirect_part(ty);
+            if have_visibility {
+                *vis = Visibility::Inherited;
+            }
+        }
+    }
+
+    /// Leaves the schema of a converted value open, since its functions do not say into what they convert it.
+    fn open_converted(&self, attributes: &mut Vec<Attribute>) {
+        let has = |path, keys: &[&str]| {
+            let mut of_path = attributes.iter().filter(|it| it.path().is_ident(path));
+            of_path.any(|it| names(&it.meta, keys))
+        };
+        if has("serde", &CONVERTING) && !has("schemars", &["with", "schema_with"]) {
+            let open = self.open;
+            attributes.push(parse_quote!(#[schemars(schema_with = #open)]));
         }
     }
 }

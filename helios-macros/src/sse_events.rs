@@ -10,7 +10,7 @@ use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{
     Attribute, Data, DataEnum, DeriveInput, Field, Fields, Generics, Lifetime, LitStr, Member,
-    Variant, parse_quote,
+    Type, Variant, parse_quote,
 };
 
 use crate::args::{Args, Key, refuse_helpers};
@@ -274,49 +274,73 @@ fn described(item: &DeriveInput, settings: &Settings) -> TokenStream {
     };
     let (rt, ident) = (settings.runtime.path(), renamed(&item.ident));
     let events = Ident::new("events", Span::mixed_site());
-    let listed = data.variants.iter().map(|variant| {
-        let name = name(variant, settings.case, &mut Errors::default());
-        let about = docs(&variant.attrs);
-        let types: Vec<_> = variant.fields.iter().map(|field| &field.ty).collect();
-        match &variant.fields {
-            Fields::Unit => quote!(#events.value(#name, #about, #rt::schema!(()));),
-            // Without values, `V()` is sent as the unit is.
-            Fields::Unnamed(_) if types.is_empty() => {
-                quote!(#events.value(#name, #about, #rt::schema!(()));)
-            }
-            Fields::Unnamed(_) if types.len() == 1 => {
-                quote!(#events.value(#name, #about, #(#rt::schema!(#types))*);)
-            }
-            Fields::Unnamed(_) => {
-                quote!(#events.tuple(#name, #about, #rt::vec![#(#rt::schema!(#types)),*]);)
-            }
-            Fields::Named(fields) => {
-                let fields = fields.named.iter().map(|field| {
-                    let name = field.ident.as_ref().map(|name| name.unraw().to_string());
-                    let (docs, ty) = (docs(&field.attrs), &field.ty);
-                    quote!((#name, #docs, #rt::schema!(#ty)))
-                });
-                quote!(#events.object(#name, #about, #rt::vec![#(#fields),*]);)
-            }
-        }
-    });
+    let list = |schema: &dyn Fn(&Type) -> TokenStream| {
+        let variants = data.variants.iter();
+        let listed = variants.map(|variant| listed(settings, variant, &events, schema));
+        quote!(#(#listed)*)
+    };
+    let listed = list(&|ty| quote!(#rt::schema!(#ty)));
     let generics = types::bounded(&item.generics, &parse_quote!(#rt::Payload));
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
     let mut strict = generics.clone();
-    let bound = |rt: &TokenStream| quote!(#rt::HasSchema);
+    let bound = |rt: &TokenStream| quote!(#rt::JsonSchema);
     ask(&mut strict, data, &settings.runtime, bound);
     let strict = &strict.where_clause;
+    // Only a bound says that a parameter has a schema.
+    let with_schemas = generics.type_params().next().map(|_| {
+        let listed = list(&|ty| quote!(<#ty as #rt::JsonSchema>::__schema()));
+        quote! {
+            fn list_with_schemas(#events: &mut #rt::EventList) {
+                #listed
+            }
+        }
+    });
     quote! {
         #rt::described! {
             #[automatically_derived]
             impl #impl_generics #rt::Events for #ident #type_generics #where_clause {
                 fn list(#events: &mut #rt::EventList) {
-                    #(#listed)*
+                    #listed
                 }
             }
 
             #[automatically_derived]
-            impl #impl_generics #rt::EventsWithSchemas for #ident #type_generics #strict {}
+            impl #impl_generics #rt::EventsWithSchemas for #ident #type_generics #strict {
+                #with_schemas
+            }
+        }
+    }
+}
+
+/// Lists the event of a variant. `schema` returns the schema of a type.
+fn listed(
+    settings: &Settings,
+    variant: &Variant,
+    events: &Ident,
+    schema: &dyn Fn(&Type) -> TokenStream,
+) -> TokenStream {
+    let (rt, about) = (settings.runtime.path(), docs(&variant.attrs));
+    let name = name(variant, settings.case, &mut Errors::default());
+    let schemas: Vec<_> = variant.fields.iter().map(|it| schema(&it.ty)).collect();
+    match &variant.fields {
+        Fields::Unit => quote!(#events.value(#name, #about, #rt::schema!(()));),
+        // Without values, `V()` is sent as the unit is.
+        Fields::Unnamed(_) if schemas.is_empty() => {
+            quote!(#events.value(#name, #about, #rt::schema!(()));)
+        }
+        Fields::Unnamed(_) if schemas.len() == 1 => {
+            quote!(#events.value(#name, #about, #(#schemas)*);)
+        }
+        Fields::Unnamed(_) => {
+            quote!(#events.tuple(#name, #about, #rt::vec![#(#schemas),*]);)
+        }
+        Fields::Named(fields) => {
+            let fields = fields.named.iter().zip(schemas).map(|(field, schema)| {
+                let name = field.ident.as_ref().map(|name| name.unraw().to_string());
+                let docs = docs(&field.attrs);
+                quote!((#name, #docs, #schema))
+            });
+            quote!(#events.object(#name, #about, #rt::vec![#(#fields),*]);)
         }
     }
 }

@@ -72,6 +72,53 @@ impl<T: Default> Default for Pair<T> {
     }
 }
 
+/// A type that has no schema, and no way to serialise by itself.
+#[derive(Default)]
+struct Celsius(f64);
+
+mod celsius {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::Celsius;
+
+    pub(super) fn serialize<S: Serializer>(it: &Celsius, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&format!("{} °C", it.0))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Celsius, D::Error> {
+        f64::deserialize(from).map(Celsius)
+    }
+}
+
+fn in_full<S: serde::Serializer>(count: &u32, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&format!("{count} pieces"))
+}
+
+/// Functions convert the fields, so that their types say nothing about the JSON.
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct Converted {
+    #[serde(with = "celsius")]
+    open: Celsius,
+    #[serde(with = "celsius", default)]
+    with_default: Celsius,
+    #[serde(with = "celsius")]
+    #[schemars(with = "String")]
+    known: Celsius,
+    #[serde(serialize_with = "in_full")]
+    count: u32,
+    #[serde(
+        serialize_with = "celsius::serialize",
+        deserialize_with = "celsius::deserialize"
+    )]
+    both: Celsius,
+}
+
+#[derive(Serialize, JsonSchema)]
+enum Reading {
+    #[serde(serialize_with = "celsius::serialize")]
+    Celsius(Celsius),
+}
+
 #[derive(Injectable)]
 struct Attributes;
 
@@ -85,6 +132,16 @@ impl Attributes {
     #[post("note")]
     fn note(&self, #[body] note: Note) -> Json<Note> {
         Json(note)
+    }
+
+    #[post("converted")]
+    fn converted(&self, #[body] converted: Converted) -> Json<Converted> {
+        Json(converted)
+    }
+
+    #[get("reading")]
+    fn reading(&self) -> Json<Reading> {
+        Json(Reading::Celsius(Celsius(1.0)))
     }
 
     #[post("pair")]
@@ -119,4 +176,18 @@ fn the_default_of_a_type_is_that_of_its_fields() {
 fn a_function_of_the_type_gives_a_default() {
     let expected = json!({ "size": 3, "text": "empty", "colour": "red" });
     assert_eq!(fields("NoteInput"), (expected, Value::Null));
+}
+
+#[test]
+fn a_converted_field_is_open_unless_an_attribute_says_more() {
+    let document = Helios::new(Server).openapi_document().unwrap();
+    let schemas = &document.v3_2()["components"]["schemas"];
+    let fields = &schemas["Converted"]["properties"];
+    for field in ["open", "count", "both"] {
+        assert_eq!(fields[field], json!({}), "{field}");
+    }
+    assert_eq!(fields["with_default"], json!({ "default": "0 °C" }));
+    assert_eq!(fields["known"], json!({ "type": "string" }));
+    let reading = &schemas["Reading"]["oneOf"][0]["properties"];
+    assert_eq!(reading["Celsius"], json!({}));
 }

@@ -18,6 +18,8 @@ use crate::app::table::{ControllerEntry, OpenedRoute, OpenedTable, ServerTable};
 use crate::error::{Place, StartupFault};
 #[cfg(feature = "openapi")]
 use crate::openapi::operation::{Mounted, Operation};
+#[cfg(feature = "openapi")]
+use crate::openapi::{Describe, DescribeHooks};
 use crate::routing::endpoint::{BoundHandler, Endpoint, Pipeline, Target};
 use crate::routing::mount::{Mount, first_segment};
 use crate::sse::Streams;
@@ -47,6 +49,8 @@ struct Scope {
     prefix: String,
     pipeline: Pipeline,
     hooks: Option<Arc<dyn SseHooks>>,
+    #[cfg(feature = "openapi")]
+    describe_hooks: DescribeHooks,
 }
 
 /// Returns the credentials that the guards declare.
@@ -176,6 +180,8 @@ impl Scope {
             prefix,
             pipeline,
             hooks: None,
+            #[cfg(feature = "openapi")]
+            describe_hooks: &[],
         }
     }
 }
@@ -207,6 +213,8 @@ impl Assembly<'_> {
             routes,
             hooks,
             hook_needs,
+            #[cfg(feature = "openapi")]
+            describe_hooks,
         } = (entry.open)(&mut self.resolver);
         let scope = Scope {
             controller: Some(id),
@@ -220,6 +228,8 @@ impl Assembly<'_> {
             prefix: prefix.to_owned(),
             pipeline: self.pipeline(name, pipeline),
             hooks,
+            #[cfg(feature = "openapi")]
+            describe_hooks,
         };
         self.within(scope, |assembly| {
             assembly.claim();
@@ -279,23 +289,7 @@ impl Assembly<'_> {
         self.check_injects(&who, injects);
         let pipeline = self.pipeline(&who, pipeline);
         #[cfg(feature = "openapi")]
-        let mounted = self.scopes.last().and_then(|scope| scope.mounted.clone());
-        #[cfg(feature = "openapi")]
-        self.operations.extend(mounted.map(|mounted| Operation {
-            place,
-            mounted,
-            meta: *meta,
-            template: Arc::clone(&template),
-            describe,
-            security: security(&pipeline),
-            is_guarded: !pipeline.guards.is_empty(),
-            is_mapped: !pipeline.mappers.is_empty(),
-            changed_by: changed_by(&pipeline),
-            stream: stream.map(|table| {
-                let options = StreamOptions::new(table, meta.verb, self.streams.hub.options());
-                (options, table.may_join)
-            }),
-        }));
+        self.add_operation((meta, describe, stream), place, &template, &pipeline);
         let Some(handler) = handler else { return };
         let target = match handler {
             BoundHandler::Http(handler) => Target::Http(handler),
@@ -312,6 +306,36 @@ impl Assembly<'_> {
             status: meta.status.and_then(|code| StatusCode::from_u16(code).ok()),
             pipeline,
             target,
+        });
+    }
+
+    /// Adds a route to the OpenAPI document. Connection hooks run for streams only.
+    #[cfg(feature = "openapi")]
+    fn add_operation(
+        &mut self,
+        (meta, describe, stream): (&RouteMeta, Describe, Option<&StreamTable>),
+        place: Place,
+        template: &Arc<Template>,
+        pipeline: &Pipeline,
+    ) {
+        let Some(mounted) = self.scopes.last().and_then(|it| it.mounted.clone()) else {
+            return;
+        };
+        let hooks = self.scopes.iter().flat_map(|scope| scope.describe_hooks);
+        let hooks = hooks.filter(|_| stream.is_some()).copied().collect();
+        let sse = self.streams.hub.options();
+        self.operations.push(Operation {
+            place,
+            mounted,
+            meta: *meta,
+            template: Arc::clone(template),
+            describe,
+            hooks,
+            security: security(pipeline),
+            is_guarded: !pipeline.guards.is_empty(),
+            is_mapped: !pipeline.mappers.is_empty(),
+            changed_by: changed_by(pipeline),
+            stream: stream.map(|table| StreamOptions::new(table, meta.verb, sse)),
         });
     }
 

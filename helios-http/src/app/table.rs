@@ -7,7 +7,7 @@ use helios_core::bind::check::ArgumentCheck;
 use helios_core::container::Resolver;
 use helios_core::route::RouteMeta;
 
-use crate::openapi::{About, Describe, Docs};
+use crate::openapi::{About, Describe, DescribeHooks, Docs};
 use crate::routing::endpoint::{BoundHandler, Handler};
 use crate::sse::SseHooks;
 use crate::sse::hooks::{ControllerHooks, Hooks};
@@ -43,6 +43,8 @@ pub struct ControllerTable<C: 'static> {
     pub routes: &'static [Route<C>],
     /// The SSE hooks.
     pub hooks: Hooks<C>,
+    /// Describe the connection hooks from their types, for the OpenAPI document.
+    pub describe_hooks: DescribeHooks,
     /// Takes the instance from the container, or builds it.
     pub resolve: fn(&mut Resolver<'_>) -> Option<Arc<C>>,
 }
@@ -85,6 +87,8 @@ pub(crate) struct OpenedTable {
     /// `None` if the controller has no hooks at all, or no instance.
     pub(crate) hooks: Option<Arc<dyn SseHooks>>,
     pub(crate) hook_needs: &'static [HookNeeds],
+    #[cfg(feature = "openapi")]
+    pub(crate) describe_hooks: DescribeHooks,
 }
 
 /// A route in the table of its controller.
@@ -153,6 +157,8 @@ fn open<C: Controller>(resolver: &mut Resolver<'_>) -> OpenedTable {
         routes: table.routes.iter().map(open).collect(),
         hooks,
         hook_needs: table.hooks.needs,
+        #[cfg(feature = "openapi")]
+        describe_hooks: table.describe_hooks,
     }
 }
 

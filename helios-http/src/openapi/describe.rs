@@ -6,11 +6,14 @@ use std::collections::BTreeSet;
 use helios_core::bind::probe::{may_be_absent, may_be_refused, may_have_no_body};
 use helios_core::bind::{FromBody, FromValue};
 use helios_core::error::{HttpError, Location};
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::{Schema, SchemaGenerator};
 use serde_json::Value;
 
 /// Describes a route.
 pub type Describe = fn(&mut Description);
+
+/// Describe the hooks that every stream below a controller passes.
+pub type DescribeHooks = &'static [Describe];
 
 /// The text of a doc comment.
 pub type Docs = &'static str;
@@ -42,7 +45,7 @@ pub struct TypeSchema {
 impl TypeSchema {
     /// Returns the schema of a type that has one.
     #[must_use]
-    pub fn of<T: JsonSchema>() -> Self {
+    pub fn of<T: schemars::JsonSchema>() -> Self {
         Self {
             name: type_name::<T>(),
             make: Some(SchemaGenerator::subschema_for::<T>),
@@ -52,7 +55,7 @@ impl TypeSchema {
 
     /// Returns the schema of a list. schemars generates the same one, but with several functions for each type of list.
     #[must_use]
-    pub fn of_list<T: JsonSchema>() -> Self {
+    pub fn of_list<T: schemars::JsonSchema>() -> Self {
         Self {
             name: type_name::<Vec<T>>(),
             is_list: true,
@@ -71,28 +74,55 @@ impl TypeSchema {
     }
 }
 
-/// A type with a JSON schema, for places that require one.
+/// A type with a JSON schema, as the derive of the same name implements it. Write it as a bound where a type is a parameter, because the
+/// OpenAPI document then knows no more of the type than its bounds. Without the feature `openapi` every type meets it.
+///
+/// ```
+/// use helios::prelude::*;
+/// use serde::Serialize;
+///
+/// #[derive(Injectable)]
+/// struct Crud<T: Send + Sync + 'static> {
+///     #[inject(default)]
+///     all: std::sync::Mutex<Vec<T>>,
+/// }
+///
+/// #[controller]
+/// impl<T: Clone + Serialize + JsonSchema + Send + Sync + 'static> Crud<T> {
+///     #[get]
+///     fn list(&self) -> Json<Vec<T>> {
+///         Json(self.all.lock().unwrap().clone())
+///     }
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no JSON schema",
     label = "the OpenAPI document needs the schema of `{Self}` here",
     note = "write `#[derive(helios::JsonSchema)]` above `{Self}` if it is your type, and above each type of yours inside of it",
     note = "a type of another crate may have a schema behind a feature of `schemars`, such as `chrono04`; otherwise write \
-            `#[schemars(with = \"String\")]` above the field that holds it"
+            `#[schemars(with = \"String\")]` above the field that holds it",
+    note = "write a bound such as `T: helios::JsonSchema` if it comes from a parameter"
 )]
-pub trait HasSchema {
+pub trait JsonSchema: schemars::JsonSchema {
     #[doc(hidden)]
-    fn schema() -> TypeSchema;
+    fn __schema() -> TypeSchema;
 }
 
 #[diagnostic::do_not_recommend]
-impl<T: JsonSchema> HasSchema for T {
-    fn schema() -> TypeSchema {
+impl<T: schemars::JsonSchema> JsonSchema for T {
+    fn __schema() -> TypeSchema {
         TypeSchema::of::<T>()
     }
 }
 
 /// Requires the schema of a field's type, so that a missing one is an error at that type that says what to write.
-pub const fn has_schema<T: HasSchema>() {}
+pub const fn has_schema<T: JsonSchema>() {}
+
+/// Returns the schema of a value that functions of the app convert.
+#[must_use]
+pub fn open_schema(_: &mut SchemaGenerator) -> Schema {
+    Schema::default()
+}
 
 /// A kind of events, as `#[derive(SseEvents)]` declares it.
 pub trait Events {
@@ -106,7 +136,13 @@ pub trait Events {
     label = "not an enum of events",
     note = "write `#[derive(helios::SseEvents)]` above the enum `{Self}`; or name `String`, for text in events without a name"
 )]
-pub trait EventsWithSchemas: Events {}
+pub trait EventsWithSchemas: Events {
+    /// Lists the events. Of a parameter of the enum, only this implementation knows the schema.
+    #[doc(hidden)]
+    fn list_with_schemas(events: &mut EventList) {
+        Self::list(events);
+    }
+}
 
 /// Events without a name, whose data is text.
 impl Events for String {
@@ -264,6 +300,8 @@ pub(crate) enum Argument {
     Bytes,
     /// Reads parts of the head that a document does not show.
     Head,
+    /// The handle of the stream.
+    Stream,
     /// Any other type, known only by its name.
     #[default]
     Other,
@@ -301,6 +339,8 @@ pub struct Description {
     pub(crate) item: Item,
     /// Whether it may answer with a response in place of the stream.
     pub(crate) may_reply: bool,
+    /// Whether code that has a handle of the stream may join topics.
+    pub(crate) may_join: bool,
     /// Whether `events = T` was given, which overrides the type of the stream.
     pub(crate) are_events_declared: bool,
     /// The argument that is being described.
@@ -403,8 +443,29 @@ impl Description {
             }
             Argument::Other if NOTHING_TO_SHOW.iter().any(|it| schema.name.starts_with(it)) => {}
             Argument::Other => self.extractors.push(schema.name),
+            Argument::Stream => self.may_join = true,
             Argument::Head => {}
         }
+    }
+
+    /// Adds what a connection hook reads, and how it refuses a stream. It may also let the stream join topics.
+    pub(crate) fn add_hook(&mut self, hook: Self) {
+        for taken in hook.taken {
+            let is_same = |it: &&mut Taken| (it.location, it.name) == (taken.location, taken.name);
+            match self.taken.iter_mut().find(is_same) {
+                Some(own) => {
+                    own.required |= taken.required;
+                    own.may_be_refused |= taken.may_be_refused;
+                }
+                None => self.taken.push(taken),
+            }
+        }
+        self.wholes.extend(hook.wholes);
+        self.extractors.extend(hook.extractors);
+        self.errors.statuses.extend(hook.errors.statuses);
+        self.errors.any |= hook.errors.any;
+        self.errors.foreign.extend(hook.errors.foreign);
+        self.may_join = true;
     }
 
     /// Sets the media type from a `content-type` header that the route sets.
@@ -413,13 +474,13 @@ impl Description {
     }
 
     /// Handles `#[accepts(T)]`.
-    pub fn accepts<T: HasSchema>(&mut self, media: Option<&'static str>) {
-        self.accepts = Some((media, T::schema()));
+    pub fn accepts<T: JsonSchema>(&mut self, media: Option<&'static str>) {
+        self.accepts = Some((media, T::__schema()));
     }
 
     /// Handles `#[answers(201, T)]`.
-    pub fn answers<T: HasSchema>(&mut self, status: u16, media: Option<&'static str>) {
-        let schema = Some(T::schema());
+    pub fn answers<T: JsonSchema>(&mut self, status: u16, media: Option<&'static str>) {
+        let schema = Some(T::__schema());
         self.answers.push(Answer {
             status,
             media,
@@ -440,7 +501,7 @@ impl Description {
     pub fn events<T: EventsWithSchemas>(&mut self) {
         self.are_events_declared = true;
         self.item = Item::Listed;
-        T::list(&mut self.events);
+        T::list_with_schemas(&mut self.events);
     }
 
     /// Sets the type that a plain route returns, whose kind the rungs have recorded.

@@ -3,6 +3,14 @@
 /// The description of a route.
 pub type Describe = ();
 
+/// A type with a JSON schema, for the feature `openapi`. Without it, every type meets this bound.
+pub trait JsonSchema {}
+
+impl<T: ?Sized> JsonSchema for T {}
+
+/// The descriptions of hooks.
+pub type DescribeHooks = ();
+
 /// The text of a doc comment.
 pub type Docs = ();
 

@@ -7,7 +7,7 @@ use helios_core::route::{RouteMeta, Template};
 use helios_core::security::Security;
 
 use crate::error::Place;
-use crate::openapi::describe::{About, Describe, Docs};
+use crate::openapi::describe::{About, Describe, Description, Docs};
 use crate::sse::SseOptions;
 use crate::sse::options::StreamOptions;
 
@@ -18,21 +18,23 @@ pub(crate) struct Operation {
     pub(crate) meta: RouteMeta,
     pub(crate) template: Arc<Template>,
     pub(crate) describe: Describe,
+    /// Describe the connection hooks of a stream.
+    pub(crate) hooks: Vec<Describe>,
     pub(crate) security: Vec<Security>,
     pub(crate) is_guarded: bool,
     /// Whether closures change its JSON.
     pub(crate) is_mapped: bool,
     /// The interceptors that may change its response.
     pub(crate) changed_by: Vec<&'static str>,
-    /// The options of its streams, and whether they may join topics.
-    pub(crate) stream: Option<(StreamOptions, bool)>,
+    /// The options of its streams.
+    pub(crate) stream: Option<StreamOptions>,
 }
 
 impl Operation {
     /// Whether it is a stream to which a client may come back with its position. A plain stream has one if it may join topics.
-    pub(super) fn resumes(&self) -> bool {
+    pub(super) fn resumes(&self, told: &Description) -> bool {
         let stream = self.stream.as_ref();
-        stream.is_some_and(|(options, may_join)| !options.plain || *may_join)
+        stream.is_some_and(|options| !options.plain || told.may_join)
     }
 }
 

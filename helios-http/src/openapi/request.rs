@@ -26,7 +26,7 @@ impl Writer<'_> {
         let mut in_path: BTreeMap<&str, Value> = BTreeMap::new();
         for taken in &told.taken {
             let is_listed = match taken.location {
-                Location::Header if taken.name == LAST_EVENT_ID => !operation.resumes(),
+                Location::Header if taken.name == LAST_EVENT_ID => !operation.resumes(told),
                 Location::Header => !UNLISTED.contains(&taken.name),
                 _ => true,
             };
@@ -47,7 +47,7 @@ impl Writer<'_> {
         let mut of_path = OfPath::default();
         for whole in &told.wholes {
             match whole.location {
-                Location::Path => of_path = self.whole_path(operation, whole),
+                Location::Path => of_path.add(self.whole_path(operation, whole)),
                 _ => found.extend(self.whole_query(operation, whole)),
             }
         }
@@ -63,7 +63,7 @@ impl Writer<'_> {
         for parameter in found {
             add(&mut parameters, parameter);
         }
-        if operation.resumes() {
+        if operation.resumes(told) {
             let schema =
                 json!({ "type": "string", "description": "The last event id that you received." });
             parameters.push(parameter(Location::Header, "Last-Event-ID", false, schema));
@@ -190,6 +190,15 @@ struct OfPath {
 }
 
 impl OfPath {
+    /// Adds what another reader of the path says, which is a connection hook.
+    fn add(&mut self, other: Self) {
+        self.named.extend(other.named);
+        if self.ordered.is_empty() {
+            self.ordered = other.ordered;
+        }
+        self.each = self.each.take().or(other.each);
+    }
+
     fn schema(&self, name: &str, index: usize) -> Option<Value> {
         let named = self.named.iter().find(|field| field.name == name);
         let found = named.map(|field| &field.schema);

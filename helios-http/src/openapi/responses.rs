@@ -51,7 +51,7 @@ impl Writer<'_> {
             );
         }
         match &operation.stream {
-            Some((options, may_join)) => {
+            Some(options) => {
                 if told.may_reply && !is_declared {
                     let declare = "write `#[answers(202, T)]` for each";
                     self.tell(
@@ -60,14 +60,14 @@ impl Writer<'_> {
                         declare,
                     );
                 }
-                let mut stream = self.stream(operation, told, (options, *may_join));
+                let mut stream = self.stream(operation, told, options);
                 // JSON in place of the stream may have the same status.
                 if let Some(declared) = responses.get("200") {
                     add_content(&mut stream, declared);
                 }
                 responses.insert("200".to_owned(), stream);
                 // A topic may be finished, whether or not the stream would start again.
-                if *may_join || !options.plain && !options.restart {
+                if told.may_join || !options.plain && !options.restart {
                     let seen = json!({ "description": "This client has seen the end" });
                     responses.insert("204".to_owned(), seen);
                 }
@@ -115,12 +115,12 @@ impl Writer<'_> {
         if !operation.security.is_empty() {
             statuses.extend([401, 403]);
         }
-        if let Some((options, may_join)) = &operation.stream {
+        if let Some(options) = &operation.stream {
             if let Overload::Status(status) = options.overload {
                 statuses.insert(status.as_u16());
             }
             // A plain stream has no event for a client that has missed some.
-            if options.plain && *may_join {
+            if options.plain && told.may_join {
                 statuses.insert(410);
             }
         }
@@ -238,7 +238,7 @@ impl Writer<'_> {
         &mut self,
         operation: &Operation,
         told: &Description,
-        options: (&StreamOptions, bool),
+        options: &StreamOptions,
     ) -> Value {
         let mut nameless = Vec::new();
         let kind = match operation.is_mapped && !told.are_events_declared {
@@ -247,7 +247,7 @@ impl Writer<'_> {
         };
         let item = events::item(
             (kind, &told.events),
-            options,
+            (options, told.may_join),
             self.app.sse,
             &mut self.schemas,
             &mut nameless,

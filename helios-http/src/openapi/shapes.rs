@@ -63,10 +63,22 @@ macro_rules! __described_stream {
         let shape = (&&&&shape).result($told.errors_mut());
         let shape = (&&&&shape).opened($told);
         let shape = (&&shape).reply($told);
-        let shape = (&&shape).items();
+        let shape = (&&shape).items($told);
         let shape = (&&&&shape).result($told.errors_mut());
-        let (item, shape) = (&&&shape).item($told);
+        let (item, shape) = (&&&&shape).item($told);
         $told.yields(item, (&&&shape).schema());
+    }};
+}
+
+/// Describes the errors with which a hook refuses a stream.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! __described_hook {
+    ($told:ident, $is_of:ident $call:expr) => {{
+        use $crate::rt::ladder_of_shapes::*;
+        let shape = $crate::__Shape::NEW;
+        let _ = || shape.$is_of($call);
+        (&&&&shape).result($told.errors_mut());
     }};
 }
 
@@ -86,11 +98,11 @@ pub mod ladder {
     pub use super::rungs::{
         ArgumentKnown as _, ArgumentOther as _, AsJson as _, Attempted as _, ContentJson as _,
         ContentKnown as _, ContentOpaque as _, ContentOther as _, InReply as _, Inferred as _,
-        ItemKnown as _, ItemListed as _, ItemUnknown as _, ItemsOfStream as _, ItemsUnseen as _,
-        NoJson as _, NoReply as _, NoResult as _, NotAttempted as _, NotOpened as _, Opened as _,
-        OpenedToHeaders as _, OpenedTwice as _, Optional as _, Required as _, ResultAny as _,
-        ResultForeign as _, ResultListed as _, SchemaKnown as _, SchemaOfList as _,
-        SchemaUnknown as _,
+        ItemKnown as _, ItemListed as _, ItemUnknown as _, ItemWithSchemas as _,
+        ItemsOfStream as _, ItemsUnseen as _, NoJson as _, NoReply as _, NoResult as _,
+        NotAttempted as _, NotOpened as _, Opened as _, OpenedToHeaders as _, OpenedTwice as _,
+        Optional as _, Required as _, ResultAny as _, ResultForeign as _, ResultListed as _,
+        SchemaKnown as _, SchemaOfList as _, SchemaUnknown as _,
     };
 }
 
@@ -114,8 +126,8 @@ mod rungs {
     use serde_json::Value;
 
     use crate::openapi::describe::{
-        Argument, BYTES, Content, Description, ErrorStatuses, Errors, Events, HTML, Item, Item_,
-        JSON, TEXT, TypeSchema,
+        Argument, BYTES, Content, Description, ErrorStatuses, Errors, Events, EventsWithSchemas,
+        HTML, Item, Item_, JSON, TEXT, TypeSchema,
     };
     use crate::remote_addr::RemoteAddr;
     use crate::sse::{SseReply, SseStream};
@@ -478,7 +490,7 @@ mod rungs {
         [] Extensions => Head, Nothing;
         [] Parts => Head, Nothing;
         [] RemoteAddr => Head, Nothing;
-        [] SseStream => Head, Nothing;
+        [] SseStream => Stream, Nothing;
     }
 
     /// An `Option` in one of these is `None` without a body.
@@ -539,24 +551,39 @@ mod rungs {
 
     pub trait ItemsOfStream {
         type Item;
-        fn items(&self) -> Shape<Self::Item>;
+        fn items(&self, told: &mut Description) -> Shape<Self::Item>;
     }
 
     impl<S: Stream> ItemsOfStream for &Shape<S> {
         type Item = S::Item;
-        fn items(&self) -> Shape<S::Item> {
+        fn items(&self, _: &mut Description) -> Shape<S::Item> {
             Shape::NEW
         }
     }
 
     pub trait ItemsUnseen {
-        fn items(&self) -> Shape<SseStream>;
+        fn items(&self, told: &mut Description) -> Shape<SseStream>;
     }
 
     /// Events that are sent on a handle cannot be seen in its type.
     impl<T> ItemsUnseen for Shape<T> {
-        fn items(&self) -> Shape<SseStream> {
+        fn items(&self, told: &mut Description) -> Shape<SseStream> {
+            told.may_join = true;
             Shape::NEW
+        }
+    }
+
+    /// Events of an enum whose parameters have schemas.
+    pub trait ItemWithSchemas {
+        fn item(&self, told: &mut Description) -> (Item_, Shape<Nothing>);
+    }
+
+    impl<T: EventsWithSchemas> ItemWithSchemas for &&&Shape<T> {
+        fn item(&self, told: &mut Description) -> (Item_, Shape<Nothing>) {
+            if !told.are_events_declared {
+                T::list_with_schemas(&mut told.events);
+            }
+            (Item_(Item::Listed), Shape::NEW)
         }
     }
 

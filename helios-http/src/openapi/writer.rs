@@ -90,16 +90,25 @@ impl Writer<'_> {
     pub(super) fn tell_type(&mut self, operation: &Operation, whose: &str, name: &str) {
         let name = short_name(name);
         let what = format!("{whose} `{name}` has no schema");
-        self.tell(
-            operation,
-            what,
-            format!("write `#[derive(JsonSchema)]` above `{name}`"),
-        );
+        let mut declare = format!("write `#[derive(JsonSchema)]` above `{name}`");
+        let controller = short_name(operation.mounted.type_name);
+        // Even a type with a schema has none where it is a parameter, unless a bound says so.
+        if controller.contains('<') {
+            declare = format!(
+                "{declare}, and a bound such as `T: JsonSchema` in `{controller}` if it comes from a parameter"
+            );
+        }
+        self.tell(operation, what, declare);
     }
 
     fn operation(&mut self, operation: &Operation, names: Names, params: &[String]) -> Value {
         let mut told = Description::default();
         (operation.describe)(&mut told);
+        for describe in &operation.hooks {
+            let mut hook = Description::default();
+            describe(&mut hook);
+            told.add_hook(hook);
+        }
         let mut written = json!({
             "operationId": names.id,
             "tags": [names.tag],

@@ -1,5 +1,5 @@
-//! Generates the function that describes a route's types for the OpenAPI document. It is wrapped in a macro of the
-//! runtime that drops it without the feature.
+//! Generates the function that describes the types of a route, or of a hook with a request, for the OpenAPI document. It is
+//! wrapped in a macro of the runtime that drops it without the feature.
 //!
 //! rustc infers the types. The method is called in a closure that is checked and never runs.
 
@@ -10,7 +10,8 @@ use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 
 use super::bind::filled_in;
-use super::model::{Argument, Binding, Controller, Described, Method, Route, RouteKind};
+use super::hooks::Given;
+use super::model::{Argument, Binding, Controller, Described, Hook, Method, Route, RouteKind};
 use crate::runtime::Runtime;
 
 /// The name of the function that describes a method.
@@ -19,15 +20,55 @@ fn described(method: &Method) -> Ident {
     format_ident!("__helios_describe_{}", name, span = Span::mixed_site())
 }
 
-/// Returns the value of the table's field.
+/// Returns the value of a route's field in the table.
 pub(super) fn field(runtime: &Runtime, route: &Route) -> TokenStream {
     let (rt, name) = (runtime.path(), described(&route.method));
     quote!(#rt::describe!(Self::#name))
 }
 
-/// Returns the function.
-pub(super) fn function(controller: &Controller, route: &Route) -> TokenStream {
-    let (rt, method) = (controller.runtime.path(), &route.method);
+/// Returns the value of the table's field for hooks.
+pub(super) fn field_of_hooks(controller: &Controller) -> TokenStream {
+    let rt = controller.runtime.path();
+    let functions = hooks(controller).map(|Hook { method, .. }| {
+        let (cfgs, name) = (&method.cfgs, described(method));
+        quote!(#(#cfgs)* Self::#name)
+    });
+    quote!(#rt::describe!(&[#(#functions),*]))
+}
+
+/// Returns the hooks whose arguments come from a request.
+pub(super) fn hooks(controller: &Controller) -> impl Iterator<Item = &Hook> {
+    let hooks = controller.hooks.iter();
+    hooks.filter(|hook| matches!(hook.kind.given, Given::Request { .. }))
+}
+
+/// Returns the function of a route.
+pub(super) fn route(controller: &Controller, route: &Route) -> TokenStream {
+    let ladder = match route.kind {
+        RouteKind::Http => quote!(described_reply),
+        RouteKind::Sse(_) => quote!(described_stream),
+    };
+    function(controller, &route.method, |writer| {
+        let (docs, declared) = (writer.docs(&route.method), writer.declared(route));
+        (quote!(#docs #declared), ladder)
+    })
+}
+
+/// Returns the function of a hook.
+pub(super) fn hook(controller: &Controller, hook: &Hook) -> TokenStream {
+    let nothing = TokenStream::new();
+    function(controller, &hook.method, |_| {
+        (nothing, quote!(described_hook))
+    })
+}
+
+/// Returns a function that tells what is declared, and then, with a macro of the runtime, what is returned.
+fn function(
+    controller: &Controller,
+    method: &Method,
+    told_by: impl FnOnce(&Writer<'_>) -> (TokenStream, TokenStream),
+) -> TokenStream {
+    let rt = controller.runtime.path();
     let told = Ident::new("told", Span::mixed_site());
     let writer = Writer {
         runtime: &controller.runtime,
@@ -35,22 +76,15 @@ pub(super) fn function(controller: &Controller, route: &Route) -> TokenStream {
         told: &told,
     };
     let (cfgs, allowed, name) = (&method.cfgs, &method.allowed, described(method));
-    let docs = (!method.docs.is_empty()).then(|| {
-        let docs = &method.docs;
-        quote!(#told.docs(#docs);)
-    });
-    let deprecated = method.is_deprecated.then(|| quote!(#told.deprecated();));
     let arguments = method.arguments.iter().map(|it| writer.argument(it));
-    let declared = writer.declared(route);
-    let given = writer.given(route);
+    let (declared, ladder) = told_by(&writer);
+    let given = writer.given(method, &ladder);
     quote! {
         #rt::described! {
             #(#cfgs)*
             #(#allowed)*
             #[doc(hidden)]
             fn #name(#told: &mut #rt::Description) {
-                #docs
-                #deprecated
                 #(#arguments)*
                 #declared
                 #given
@@ -66,6 +100,13 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
+    fn docs(&self, method: &Method) -> TokenStream {
+        let (told, docs) = (self.told, &method.docs);
+        let docs = (!docs.is_empty()).then(|| quote!(#told.docs(#docs);));
+        let deprecated = method.is_deprecated.then(|| quote!(#told.deprecated();));
+        quote!(#docs #deprecated)
+    }
+
     fn argument(&self, argument: &Argument) -> TokenStream {
         let Self { rt, told, .. } = self;
         let (source, ty) = (&argument.source, &argument.bound);
@@ -134,13 +175,8 @@ impl Writer<'_> {
     }
 
     /// Describes the return type, by a call that never runs.
-    fn given(&self, route: &Route) -> TokenStream {
+    fn given(&self, method: &Method, ladder: &TokenStream) -> TokenStream {
         let Self { rt, told, .. } = self;
-        let method = &route.method;
-        let ladder = match route.kind {
-            RouteKind::Http => quote!(described_reply),
-            RouteKind::Sse(_) => quote!(described_stream),
-        };
         let is_of = match method.is_async {
             true => quote!(is_of_future),
             false => quote!(is_of),

@@ -8,7 +8,7 @@ use syn::{Attribute, Generics, parse_quote_spanned};
 
 use super::describe;
 use super::handlers::{self, hidden};
-use super::hooks::{Given, HOOKS, HookKind};
+use super::hooks::{HOOKS, HookKind};
 use super::model::{Binding, Controller, Metadata, Method, Route, RouteKind};
 use crate::lints;
 use crate::runtime::option;
@@ -25,9 +25,14 @@ pub(super) fn expand(controller: &Controller) -> TokenStream {
         (hook.method.is_deprecated, function)
     });
     let described = controller.routes.iter().map(|route| {
-        let function = describe::function(controller, route);
+        let function = describe::route(controller, route);
         (route.method.is_deprecated, function)
     });
+    let described_hooks = describe::hooks(controller).map(|hook| {
+        let function = describe::hook(controller, hook);
+        (hook.method.is_deprecated, function)
+    });
+    let described = described.chain(described_hooks);
     let all = routes.chain(hooks).chain(described);
     let (deprecated, functions): (Vec<_>, Vec<_>) = all.partition(|(is, _)| *is);
     let functions = hidden_impl(controller, &functions);
@@ -76,6 +81,7 @@ pub(super) fn fallback(controller: &Controller) -> TokenStream {
         pipeline: #rt::PipelineTable::EMPTY,
         routes: &[],
         hooks: #rt::Hooks::NONE,
+        describe_hooks: #rt::describe!(&[]),
         resolve: |_| #rt::None,
     };
     let table = table_impl(controller, &table);
@@ -91,6 +97,7 @@ fn table(controller: &Controller) -> TokenStream {
     let routes = controller.routes.iter().map(|route| row(controller, route));
     let hooks = HOOKS.iter().map(|kind| hook(controller, kind));
     let needs = needs(controller);
+    let describe_hooks = describe::field_of_hooks(controller);
     let resolve = runtime.resolved(&syn::parse_quote!(Self), Span::mixed_site());
     let resolver = Ident::new("resolver", Span::mixed_site());
     let docs = &controller.docs;
@@ -102,6 +109,7 @@ fn table(controller: &Controller) -> TokenStream {
         pipeline: #pipeline,
         routes: &[#(#routes),*],
         hooks: #rt::Hooks { #(#hooks)* needs: &[#(#needs),*] },
+        describe_hooks: #describe_hooks,
         resolve: |#resolver| #resolve,
     };
     table_impl(controller, &table)
@@ -273,9 +281,7 @@ fn off(methods: &[&Method]) -> Option<TokenStream> {
 /// Lists the parameters and services that the arguments of hooks need. Only hooks with a request need any.
 fn needs(controller: &Controller) -> impl Iterator<Item = TokenStream> {
     let rt = controller.runtime.path();
-    let hooks = controller.hooks.iter();
-    let with_request = hooks.filter(|hook| matches!(hook.kind.given, Given::Request { .. }));
-    with_request.map(move |hook| {
+    describe::hooks(controller).map(move |hook| {
         let (method, cfgs) = (&hook.method, &hook.method.cfgs);
         let handler = method.name.unraw().to_string();
         let (params, injects) = (params(&rt, method), injects(controller, method));
