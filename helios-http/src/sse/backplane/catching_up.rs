@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::arriving::{Aftermath, append_past, lose, settle};
 use super::questions::{Ask, History, PastEvent, Status};
 use super::replication::{FETCHED_KIB, Replication, TIMEOUT, within};
-use super::{BackplaneError, BackplaneErrorKind};
+use super::{BackplaneError, BackplaneErrorKind, nodes};
 use crate::failure::with_causes;
 use crate::panics::caught_in;
 use crate::sse::hub::feed::Feed;
@@ -193,10 +193,10 @@ impl Replication {
         tracing::warn!(backplane, topic, error, "the backplane's history failed");
     }
 
-    /// Returns the most events of a topic that are held here for clients that resume or read.
+    /// Returns the most events of a topic that are held here for clients that resume or read, or that this server reads itself.
     fn most_of(&self, topic: &Topic) -> usize {
         let options = self.hub.options();
-        let kept = options.history_of(&topic.name).events;
+        let kept = nodes::limits_of(&topic.name, options).events;
         kept.max(options.backlog.events).saturating_add(PAGE_EVENTS)
     }
 
