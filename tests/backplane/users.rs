@@ -78,6 +78,23 @@ async fn thousands_of_lost_messages_are_fetched() {
     ends(&mut client).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_newest_messages_are_applied_if_earlier_ones_are_gone() {
+    let log = Log::new(2);
+    let (one, two) = (start(&log, 1).await, start(&log, 2).await);
+    let mut gone = two.client_of("bob", &["x"]).await;
+    let mut client = two.client_of("ann", &["x"]).await;
+    two.link.lose(true);
+    for user in ["bob", "eve", "ann"] {
+        one.sse().disconnect_user(user).await.unwrap();
+    }
+    two.link.flush().await;
+    two.link.lose(false);
+    two.link.torn();
+    ends(&mut client).await;
+    goes_on(&mut gone, &two).await;
+}
+
 /// The server learns of the sequence by the id of its newest event, which is the message.
 #[tokio::test(start_paused = true)]
 async fn a_message_lost_with_the_begin_of_a_sequence_disconnects_the_user_once_it_is_fetched() {
