@@ -137,6 +137,52 @@ async fn an_event_that_another_server_kept_too_short_is_not_missed_in_silence() 
     assert_eq!(late.next().await.event, "helios:reset");
 }
 
+/// Returns the clock of Redis in milliseconds.
+async fn clock(redis: &Server) -> i64 {
+    let time = redis.answer(&["TIME"]).await;
+    let mut parts = time
+        .split_ascii_whitespace()
+        .map(|part| part.parse::<i64>());
+    let mut next = || parts.next().unwrap().unwrap();
+    next() * 1_000 + next() / 1_000
+}
+
+/// Writes ticks, each of a time before now in seconds, and a number.
+async fn write_ticks(redis: &Server, ticks: &[(i64, u64)]) {
+    let now = clock(redis).await;
+    let ticks = ticks.iter().map(|(ago, seq)| {
+        format!(
+            "redis.call('RPUSH', KEYS[1], struct.pack('>I8I8', {}, {seq}))",
+            now - ago * 1_000
+        )
+    });
+    let script: Vec<_> = ticks.collect();
+    let script = format!("redis.call('DEL', KEYS[1]) {}", script.join(" "));
+    redis.ask(&["EVAL", &script, "1", "{test}:k"]).await;
+}
+
+/// The ticks of a day have to fit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+async fn a_tick_lasts_for_half_a_minute() {
+    let redis = Server::start().await;
+    let hub = redis.hub().await;
+    for (ticks, count) in [
+        (&[(20, 0)][..], "1"),
+        (&[(31, 0)], "2"),
+        // The clock was set back.
+        (&[(50, 0), (-20, 0)], "2"),
+    ] {
+        write_ticks(&redis, ticks).await;
+        send(&hub, "x", "1").await;
+        assert_eq!(
+            redis.answer(&["LLEN", "{test}:k"]).await,
+            count,
+            "{ticks:?}"
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
 async fn servers_that_disagree_about_keeping_share_a_sequence() {

@@ -9,12 +9,19 @@ local count = (#ARGV - 7) / 6
 -- Takes the numbers before it writes anything, so that no number is given out twice if it fails half-way.
 seq = redis.call('HINCRBY', KEYS[1], 'seq', count) - count
 local ms = time[1] * 1000 + math.floor(time[2] / 1000)
-local last = redis.call('LINDEX', prefix .. 'k', -1)
-local ticked = last and struct.unpack('>I8', last)
--- A clock that was set back also begins a new tick.
-if not ticked or ticked < ms - 1000 or ticked > ms then
-  redis.call('RPUSH', prefix .. 'k', struct.pack('>I8I8', ms, seq))
-  redis.call('LTRIM', prefix .. 'k', -4096, -1)
+local ticks = prefix .. 'k'
+
+local function last_tick()
+  local last = redis.call('LINDEX', ticks, -1)
+  return last and struct.unpack('>I8', last)
+end
+
+-- If the clock was set back, later ticks are over, since `history.lua` relies on times that ascend.
+while (last_tick() or 0) > ms do redis.call('RPOP', ticks) end
+-- At half a minute from each other, the ticks of more than a day fit.
+if (last_tick() or 0) < ms - 30000 then
+  redis.call('RPUSH', ticks, struct.pack('>I8I8', ms, seq))
+  redis.call('LTRIM', ticks, -4096, -1)
 end
 local answers = { epoch }
 for n = 0, count - 1 do
