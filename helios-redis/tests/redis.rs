@@ -183,6 +183,39 @@ async fn a_tick_lasts_for_half_a_minute() {
     }
 }
 
+const HOUR: i64 = 60 * 60;
+
+/// Returns the first event that a client receives which has seen everything up to this id.
+async fn first_after(redis: &Server, id: &str, topic: &str) -> String {
+    let mut client = Client::join(&redis.hub().await, &[topic], Some(id)).await;
+    client.next().await.event
+}
+
+/// Whether the first event of a topic is the first one ever depends on the ticks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+async fn the_first_event_of_a_topic_is_found_behind_an_id_of_the_last_day() {
+    let redis = Server::start().await;
+    let hub = redis.hub().await;
+    let mut ids = Vec::new();
+    for n in 0..10 {
+        ids.push(send(&hub, "other", &n.to_string()).await);
+    }
+    send(&hub, "x", "first").await;
+    // Those of ids 2, 5 and 8 are within a day.
+    let ticks = [(30 * HOUR, 0), (25 * HOUR, 2), (23 * HOUR, 5), (HOUR, 8)];
+    write_ticks(&redis, &ticks).await;
+    for (place, event) in [
+        (2, "helios:reset"),
+        (4, "message"),
+        (6, "message"),
+        (9, "message"),
+    ] {
+        let found = first_after(&redis, &ids[place], "x").await;
+        assert_eq!(found, event, "behind id {}", place + 1);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
 async fn servers_that_disagree_about_keeping_share_a_sequence() {
