@@ -137,6 +137,33 @@ async fn an_event_that_another_server_kept_too_short_is_not_missed_in_silence() 
     assert_eq!(late.next().await.event, "helios:reset");
 }
 
+/// The age counts for each event, although the list of a topic expires as a whole.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+async fn events_of_a_busy_topic_expire_one_by_one_and_are_not_missed_in_silence() {
+    let redis = Server::start().await;
+    let brief = |sse: &mut helios::SseOptions| sse.history.age = Duration::from_secs(2);
+    let of_redis = || Redis::connect(redis.url());
+    let one = SseHub::behind(of_redis(), brief).await.unwrap();
+    let first = send(&one, "x", "1").await;
+    let sent = std::sync::atomic::AtomicUsize::new(1);
+    let name = redis.answer(&["KEYS", "*:l:*"]).await;
+    redis
+        .until("old events are dropped", async || {
+            send(&one, "x", "later").await;
+            sent.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let kept = redis.answer(&["LLEN", &name]).await;
+            kept.parse::<usize>().unwrap() + 1 < sent.load(std::sync::atomic::Ordering::Relaxed)
+        })
+        .await;
+    let two = SseHub::behind(of_redis(), |_| {}).await.unwrap();
+    let mut late = Client::join(&two, &["x"], Some(&first)).await;
+    assert_eq!(late.next().await.event, "helios:reset");
+    let earliest = two.sse().subscribe_from(["x"], Replay::Earliest).await;
+    let mut earliest = Client::attach(&two, earliest.unwrap(), None).await;
+    assert_eq!(earliest.data().await, "later");
+}
+
 /// Returns the clock of Redis in milliseconds.
 async fn clock(redis: &Server) -> i64 {
     let time = redis.answer(&["TIME"]).await;

@@ -41,9 +41,16 @@ for n = 0, count - 1 do
     -- Outlives the events, so that `history.lua` sees that they are gone.
     local prev = redis.call('SET', prefix .. 'p:' .. name, seq, 'PX', age + day, 'GET') or 0
     local entry = struct.pack('>I8I8I8', seq, prev, ms) .. bytes
-    redis.call('RPUSH', prefix .. 'l:' .. name, entry)
-    redis.call('LTRIM', prefix .. 'l:' .. name, -most, -1)
-    redis.call('PEXPIRE', prefix .. 'l:' .. name, age)
+    local list = prefix .. 'l:' .. name
+    redis.call('RPUSH', list, entry)
+    redis.call('LTRIM', list, -most, -1)
+    -- The list expires as a whole, so events of a busy topic are dropped one by one. The limit bounds the time of one publish.
+    for _ = 1, 16 do
+      local at = select(3, struct.unpack('>I8I8I8', redis.call('LINDEX', list, 0)))
+      if at >= ms - age then break end
+      redis.call('LPOP', list)
+    end
+    redis.call('PEXPIRE', list, age)
     if ends then
       redis.call('SET', prefix .. 'f:' .. name, entry, 'PX', age + 60000)
     end
