@@ -239,7 +239,7 @@ impl SseService {
     /// the user in your app first.
     ///
     /// Streams on this server end at once. A server that is cut off ends its streams when it is back, if that is within
-    /// an hour.
+    /// an hour. It does not, if the backplane begins a new epoch in the meantime.
     ///
     /// If the future is dropped, the streams on this server have ended. Those on other servers may or may not have.
     ///
