@@ -13,16 +13,33 @@ local ticks = prefix .. 'k'
 
 local function last_tick()
   local last = redis.call('LINDEX', ticks, -1)
-  return last and struct.unpack('>I8', last)
+  if last then return struct.unpack('>I8I8', last) end
 end
 
+local ticked, ticked_seq = last_tick()
 -- If the clock was set back, later ticks are over, since `history.lua` relies on times that ascend.
-while (last_tick() or 0) > ms do redis.call('RPOP', ticks) end
+while ticked and ticked > ms do
+  redis.call('RPOP', ticks)
+  ticked, ticked_seq = last_tick()
+end
 -- At half a minute from each other, the ticks of more than a day fit.
-if (last_tick() or 0) < ms - 30000 then
+if not ticked or ticked < ms - 30000 then
   redis.call('RPUSH', ticks, struct.pack('>I8I8', ms, seq))
   redis.call('LTRIM', ticks, -4096, -1)
+  ticked_seq = seq
 end
+
+-- Drops the events of a list that were published before this time.
+local function drop_before(list, time)
+  local low, high = 0, redis.call('LLEN', list)
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    local at = select(3, struct.unpack('>I8I8I8', redis.call('LINDEX', list, middle)))
+    if at < time then low = middle + 1 else high = middle end
+  end
+  redis.call('LTRIM', list, low, -1)
+end
+
 local answers = { epoch }
 for n = 0, count - 1 do
   local at = 7 + n * 6
@@ -44,12 +61,9 @@ for n = 0, count - 1 do
     local list = prefix .. 'l:' .. name
     redis.call('RPUSH', list, entry)
     redis.call('LTRIM', list, -most, -1)
-    -- The list expires as a whole, so events of a busy topic are dropped one by one. The limit bounds the time of one publish.
-    for _ = 1, 16 do
-      local at = select(3, struct.unpack('>I8I8I8', redis.call('LINDEX', list, 0)))
-      if at >= ms - age then break end
-      redis.call('LPOP', list)
-    end
+    -- The list expires as a whole, so the first event after each tick drops those that are too old. Their time cannot be read without a
+    -- copy of their bytes, so not every event does.
+    if tonumber(prev) <= ticked_seq then drop_before(list, ms - age) end
     redis.call('PEXPIRE', list, age)
     if ends then
       redis.call('SET', prefix .. 'f:' .. name, entry, 'PX', age + 60000)
