@@ -143,7 +143,7 @@ async fn an_event_that_another_server_kept_too_short_is_not_missed_in_silence() 
 async fn events_of_a_busy_topic_expire_one_by_one_and_are_not_missed_in_silence() {
     let redis = Server::start().await;
     let brief = |sse: &mut helios::SseOptions| sse.history.age = Duration::from_secs(2);
-    let of_redis = || Redis::connect(redis.url());
+    let of_redis = || Redis::connect(redis.url()).namespace("test");
     let one = SseHub::behind(of_redis(), brief).await.unwrap();
     let first = send(&one, "x", "1").await;
     let list = redis.answer(&["KEYS", "*:l:*"]).await;
