@@ -37,6 +37,11 @@ pub(crate) fn is_elsewhere(error: &RedisError) -> bool {
     )
 }
 
+/// Returns whether Redis refuses writes for now, although it answers questions.
+pub(crate) fn refuses_writes(error: &RedisError) -> bool {
+    matches!(error.code(), Some("MISCONF" | "NOREPLICAS" | "OOM"))
+}
+
 /// A node of a cluster redirects a client that was configured for one server.
 #[derive(Debug, thiserror::Error)]
 #[error(

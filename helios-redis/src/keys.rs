@@ -4,7 +4,7 @@
 //! | name | what |
 //! | --- | --- |
 //! | `{ns}:m` | the sequence: a hash of `epoch`, `seq`, `run`, `torn` and the version `v` of these names |
-//! | `{ns}:k` | one tick a second, (time, newest number), by Redis' clock |
+//! | `{ns}:k` | ticks, at most two a minute, (time, newest number), by Redis' clock |
 //! | `{ns}:l:<epoch>:<topic>` | the events of a topic, a list of (number, the one before, time, bytes) |
 //! | `{ns}:p:<epoch>:<topic>` | the newest number of a topic, for a day longer than its events |
 //! | `{ns}:f:<epoch>:<topic>` | the event that finished a topic |

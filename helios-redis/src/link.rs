@@ -36,7 +36,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::entry::{self, Entry};
-use crate::failure::{down, is_elsewhere, not_answered, with_causes};
+use crate::failure::{down, is_elsewhere, not_answered, refuses_writes, with_causes};
 use crate::keys::Keys;
 use crate::place::{Access, Place};
 use crate::server::{self, Doubts, Pushes, Server, ServerError};
@@ -383,7 +383,7 @@ impl Link {
             Err(Broken::Ended)
         };
         timeout(MARK, found).await.map_err(|_| Broken::Silent)??;
-        self.renew_lease(server).await.map_err(Broken::Failed)?;
+        self.begin_lease(server).await.map_err(Broken::Failed)?;
         self.hand_out(server, watched)
             .await
             .map_err(Broken::Failed)?;
@@ -635,14 +635,37 @@ impl Link {
         Ok(watched)
     }
 
+    /// Renews the lease over a new link. A Redis that refuses writes still hands events over and has their history, so the link is of
+    /// use without a lease. The next renewal tries again.
+    async fn begin_lease(&self, server: &Server) -> Result<(), BackplaneError> {
+        match self.try_renew_lease(server).await {
+            Err(error) if refuses_writes(&error) => {
+                let error = with_causes(&error);
+                tracing::warn!(error, "Redis refuses this node's lease");
+                Ok(())
+            }
+            renewed => renewed.map_err(|error| self.not_answered(server, error)),
+        }
+    }
+
     /// Renews the lease of this node, or begins one.
     pub(crate) async fn renew_lease(&self, server: &Server) -> Result<(), BackplaneError> {
-        let mut set = redis::cmd("SET");
-        set.arg(self.keys.lease(self.startup.node))
-            .arg(1)
-            .arg("PX")
-            .arg(LEASE);
-        self.query(server, &set).await
+        let renewed = self.try_renew_lease(server).await;
+        renewed.map_err(|error| self.not_answered(server, error))
+    }
+
+    async fn try_renew_lease(&self, server: &Server) -> Result<(), RedisError> {
+        let lease = self.keys.lease(self.startup.node);
+        let mut connection = server.questions.clone();
+        // In contrast to `SET`, this needs no memory.
+        let mut renew = redis::cmd("PEXPIRE");
+        renew.arg(&lease).arg(LEASE);
+        if renew.query_async::<bool>(&mut connection).await? {
+            return Ok(());
+        }
+        let mut begin = redis::cmd("SET");
+        begin.arg(&lease).arg(1).arg("PX").arg(LEASE);
+        begin.query_async(&mut connection).await
     }
 
     /// Sends one command.

@@ -465,6 +465,64 @@ async fn a_redis_without_memory_is_full_reads_on_and_heals() {
     assert_eq!(late.data().await, "2");
 }
 
+/// Cuts a link and starts a server while Redis refuses all writes, and returns the kind of error of a publish.
+async fn go_on_without_writes(redis: &Server, refuse: [&str; 2], accept: [&str; 2]) -> SseError {
+    let proxy = Proxy::start(redis.addr()).await.unwrap();
+    let (far, near) = (through(&proxy).await, redis.hub().await);
+    let mut client = Client::join(&far, &["x"], None).await;
+    let first = send(&near, "x", "1").await;
+    send(&near, "x", "2").await;
+    client.until("2").await;
+    redis.ask(&[&["CONFIG", "SET"], &refuse[..]].concat()).await;
+    let cut = connections(redis).await;
+    proxy.cut();
+    until("the link is back", async || {
+        status(&far) == Some(Status::Up) && !connections(redis).await.is_superset(&cut)
+    })
+    .await;
+    let refused = near.sse().publish("x", "no").await.unwrap_err();
+    let mut late = Client::join(&redis.hub().await, &["x"], Some(&first)).await;
+    assert_eq!(late.data().await, "2");
+    redis.ask(&[&["CONFIG", "SET"], &accept[..]].concat()).await;
+    send(&near, "x", "3").await;
+    for client in [&mut client, &mut late] {
+        assert_eq!(client.data().await, "3");
+    }
+    refused
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+async fn a_link_comes_back_and_a_server_starts_while_redis_refuses_writes() {
+    let redis = Server::start().await;
+    let (refuse, accept) = (["maxmemory", "1"], ["maxmemory", "0"]);
+    let full = go_on_without_writes(&redis, refuse, accept).await;
+    assert_eq!(kind_of(Err::<(), _>(full)), BackplaneErrorKind::Full);
+    let (refuse, accept) = (
+        ["min-replicas-to-write", "1"],
+        ["min-replicas-to-write", "0"],
+    );
+    let refused = go_on_without_writes(&redis, refuse, accept).await;
+    let kind = kind_of(Err::<(), _>(refused));
+    assert_eq!(kind, BackplaneErrorKind::NotPublished);
+}
+
+/// The lease needs no memory to be renewed, so nobody takes the clients of a server for gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+async fn a_lease_is_renewed_while_redis_is_out_of_memory() {
+    let redis = Server::start().await;
+    let _hub = redis.hub().await;
+    let lease = redis.answer(&["KEYS", "*:a:*"]).await;
+    redis.ask(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    redis.ask(&["PEXPIRE", &lease, "9000"]).await;
+    until("the lease is longer", async || {
+        let left = redis.answer(&["PTTL", &lease]).await;
+        left.parse().is_ok_and(|left: u32| left > 9_000)
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
 async fn scripts_that_redis_has_forgotten_are_loaded_again() {

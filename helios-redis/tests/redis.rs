@@ -137,6 +137,111 @@ async fn an_event_that_another_server_kept_too_short_is_not_missed_in_silence() 
     assert_eq!(late.next().await.event, "helios:reset");
 }
 
+/// The age counts for each event, although the list of a topic expires as a whole.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+async fn events_of_a_busy_topic_expire_one_by_one_and_are_not_missed_in_silence() {
+    let redis = Server::start().await;
+    let brief = |sse: &mut helios::SseOptions| sse.history.age = Duration::from_secs(2);
+    let of_redis = || Redis::connect(redis.url()).namespace("test");
+    let one = SseHub::behind(of_redis(), brief).await.unwrap();
+    let first = send(&one, "x", "1").await;
+    let list = redis.answer(&["KEYS", "*:l:*"]).await;
+    redis
+        .until("the first event is dropped", async || {
+            // The next event is the first one after a tick.
+            write_ticks(&redis, &[(0, 1_000_000)]).await;
+            send(&one, "x", "later").await;
+            let oldest = redis.answer(&["LINDEX", &list, "0"]).await;
+            oldest.ends_with("later")
+        })
+        .await;
+    assert_ne!(redis.answer(&["LLEN", &list]).await, "1");
+    let two = SseHub::behind(of_redis(), |_| {}).await.unwrap();
+    let mut late = Client::join(&two, &["x"], Some(&first)).await;
+    assert_eq!(late.next().await.event, "helios:reset");
+    let earliest = two.sse().subscribe_from(["x"], Replay::Earliest).await;
+    let mut earliest = Client::attach(&two, earliest.unwrap(), None).await;
+    assert_eq!(earliest.data().await, "later");
+}
+
+/// Returns the clock of Redis in milliseconds.
+async fn clock(redis: &Server) -> i64 {
+    let time = redis.answer(&["TIME"]).await;
+    let mut parts = time.split_ascii_whitespace().map(str::parse::<i64>);
+    let mut next = || parts.next().unwrap().unwrap();
+    next() * 1_000 + next() / 1_000
+}
+
+/// Writes ticks, each of a time before now in seconds, and a number.
+async fn write_ticks(redis: &Server, ticks: &[(i64, u64)]) {
+    let now = clock(redis).await;
+    let ticks = ticks.iter().map(|(ago, seq)| {
+        format!(
+            "redis.call('RPUSH', KEYS[1], struct.pack('>I8I8', {}, {seq}))",
+            now - ago * 1_000
+        )
+    });
+    let script: Vec<_> = ticks.collect();
+    let script = format!("redis.call('DEL', KEYS[1]) {}", script.join(" "));
+    redis.ask(&["EVAL", &script, "1", "{test}:k"]).await;
+}
+
+/// The ticks of a day have to fit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+async fn a_tick_lasts_for_half_a_minute() {
+    let redis = Server::start().await;
+    let hub = redis.hub().await;
+    for (ticks, count) in [
+        (&[(20, 0)][..], "1"),
+        (&[(31, 0)], "2"),
+        // The clock was set back.
+        (&[(50, 0), (-20, 0)], "2"),
+    ] {
+        write_ticks(&redis, ticks).await;
+        send(&hub, "x", "1").await;
+        assert_eq!(
+            redis.answer(&["LLEN", "{test}:k"]).await,
+            count,
+            "{ticks:?}"
+        );
+    }
+}
+
+const HOUR: i64 = 60 * 60;
+
+/// Returns the first event that a client receives which has seen everything up to this id.
+async fn first_after(redis: &Server, id: &str, topic: &str) -> String {
+    let mut client = Client::join(&redis.hub().await, &[topic], Some(id)).await;
+    client.next().await.event
+}
+
+/// Whether the first event of a topic is the first one ever depends on the ticks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+async fn the_first_event_of_a_topic_is_found_behind_an_id_of_the_last_day() {
+    let redis = Server::start().await;
+    let hub = redis.hub().await;
+    let mut ids = Vec::new();
+    for n in 0..10 {
+        ids.push(send(&hub, "other", &n.to_string()).await);
+    }
+    send(&hub, "x", "first").await;
+    // Those of ids 2, 5 and 8 are within a day.
+    let ticks = [(30 * HOUR, 0), (25 * HOUR, 2), (23 * HOUR, 5), (HOUR, 8)];
+    write_ticks(&redis, &ticks).await;
+    for (place, event) in [
+        (2, "helios:reset"),
+        (4, "message"),
+        (6, "message"),
+        (9, "message"),
+    ] {
+        let found = first_after(&redis, &ids[place], "x").await;
+        assert_eq!(found, event, "behind id {}", place + 1);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
 async fn servers_that_disagree_about_keeping_share_a_sequence() {

@@ -37,6 +37,30 @@ async fn a_quiet_topic_that_has_lost_nothing_is_left_alone() {
     assert_eq!(client.data().await, "2");
 }
 
+/// A backplane that has never seen an event of a topic knows only for a while that there was none.
+#[tokio::test(start_paused = true)]
+async fn the_first_event_of_a_topic_is_fetched_behind_the_last_audit() {
+    let log = Log::new(100);
+    let patient = |sse: &mut helios::SseOptions| sse.stuck_after = Duration::from_secs(1_000);
+    let one = Local::start_with(&log, 1, patient).await;
+    let two = Local::start(&log, 2).await;
+    let (mut client, id) = one.client(&["x"]).await;
+    for n in 0..10 {
+        two.sse().publish("other", n.to_string()).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    log.forget_old_ids();
+    one.link.lose(true);
+    two.sse().publish("x", "the first word").await.unwrap();
+    two.sse().send_to_client(id, "for you").await.unwrap();
+    one.link.flush().await;
+    one.link.lose(false);
+    one.link.torn();
+    let mut read = [client.data().await, client.data().await];
+    read.sort();
+    assert_eq!(read, ["for you", "the first word"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_end_lost_with_earlier_events_still_ends_the_topic() {
     let log = Log::new(100);

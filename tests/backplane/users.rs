@@ -19,7 +19,9 @@ async fn start(log: &Arc<Log>, seed: u64) -> Local {
 }
 
 async fn ends(client: &mut LocalClient) {
-    assert_eq!(client.next().await.event, "helios:end");
+    // Comments keep the stream awake, so that it may never fall silent.
+    let next = timeout(Duration::from_secs(60), client.next()).await;
+    assert_eq!(next.expect("an end in time").event, "helios:end");
 }
 
 async fn goes_on(client: &mut LocalClient, here: &Local) {
@@ -57,6 +59,40 @@ async fn a_lost_message_disconnects_the_user_once_it_is_fetched() {
     two.link.flush().await;
     two.link.lose(false);
     ends(&mut client).await;
+}
+
+/// These are more messages than history keeps of a topic of the app.
+#[tokio::test(start_paused = true)]
+async fn thousands_of_lost_messages_are_fetched() {
+    let log = Log::new(16_384);
+    let (one, two) = (start(&log, 1).await, start(&log, 2).await);
+    let mut client = two.client_of("ann", &["x"]).await;
+    two.link.lose(true);
+    one.sse().disconnect_user("ann").await.unwrap();
+    for n in 0..6_000 {
+        one.sse().disconnect_user(n.to_string()).await.unwrap();
+    }
+    two.link.flush().await;
+    two.link.lose(false);
+    two.link.torn();
+    ends(&mut client).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_newest_messages_are_applied_if_earlier_ones_are_gone() {
+    let log = Log::new(2);
+    let (one, two) = (start(&log, 1).await, start(&log, 2).await);
+    let mut gone = two.client_of("bob", &["x"]).await;
+    let mut client = two.client_of("ann", &["x"]).await;
+    two.link.lose(true);
+    for user in ["bob", "eve", "ann"] {
+        one.sse().disconnect_user(user).await.unwrap();
+    }
+    two.link.flush().await;
+    two.link.lose(false);
+    two.link.torn();
+    ends(&mut client).await;
+    goes_on(&mut gone, &two).await;
 }
 
 /// The server learns of the sequence by the id of its newest event, which is the message.

@@ -47,6 +47,8 @@ struct LogState {
     links: Vec<Arc<Wire>>,
     /// Nodes that have a lease.
     alive: HashSet<NodeId>,
+    /// Which events follow an id before this number is not known any more.
+    horizon: u64,
 }
 
 #[derive(Default)]
@@ -110,6 +112,7 @@ impl Log {
                 careless: false,
                 links: Vec::new(),
                 alive: HashSet::new(),
+                horizon: 0,
             }),
             keep,
         })
@@ -155,7 +158,14 @@ impl Log {
         let mut state = self.lock();
         state.epoch += 1;
         state.newest = 0;
+        state.horizon = 0;
         state.topics.clear();
+    }
+
+    /// Returns no history behind an id that is older than the newest one now.
+    pub fn forget_old_ids(&self) {
+        let mut state = self.lock();
+        state.horizon = state.newest;
     }
 
     /// Numbers an event and sends it to all links in the same order.
@@ -202,7 +212,7 @@ impl Log {
     fn history(&self, ask: &Ask<'_>) -> History {
         let state = self.lock();
         let past = state.topics.get(ask.topic);
-        let floor = past.map_or(0, |past| past.floor);
+        let floor = past.map_or(0, |past| past.floor).max(state.horizon);
         let events = past.map_or(&[][..], |past| &past.events);
         match ask.after {
             Some(after) if after.epoch() != state.epoch || after.seq() < floor => History::Gone,

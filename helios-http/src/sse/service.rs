@@ -240,7 +240,7 @@ impl SseService {
     /// is answered as if there were no room, so the client comes back, and the guards decide again.
     ///
     /// Streams on this server end at once. A server that is cut off ends its streams when it is back, if that is within
-    /// an hour.
+    /// an hour. It does not, if the backplane begins a new epoch in the meantime.
     ///
     /// If the future is dropped, the streams on this server have ended. Those on other servers may or may not have.
     ///

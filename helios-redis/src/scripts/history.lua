@@ -12,18 +12,18 @@ local is_newest = after < 0
 if not is_newest and epoch ~= ARGV[2] then return { epoch, -1 } end
 
 -- Returns whether no event behind the number can have expired, if the topic's newest number has. That number is kept for a day longer
--- than the events, so they were published before, with a number up to that of the first tick since then. How long the events were
--- kept does not matter: each node decides that when it publishes.
+-- than the events, so such events are more than a day old. All events behind the number are younger than the last tick up to it. How
+-- long the events were kept does not matter: each node decides that when it publishes.
 local function nothing_expired()
-  local time = redis.call('TIME')
-  local from = time[1] * 1000 + math.floor(time[2] / 1000) - 24 * 60 * 60 * 1000
-  local since = newest
-  for index = redis.call('LLEN', prefix .. 'k') - 1, 0, -1 do
-    local at, seq = struct.unpack('>I8I8', redis.call('LINDEX', prefix .. 'k', index))
-    if at <= from then break end
-    since = seq
+  if after >= newest then return true end
+  local low, high, since = 0, redis.call('LLEN', prefix .. 'k'), 0
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    local at, seq = struct.unpack('>I8I8', redis.call('LINDEX', prefix .. 'k', middle))
+    if seq > after then high = middle else low, since = middle + 1, at end
   end
-  return after >= since
+  local time = redis.call('TIME')
+  return since > time[1] * 1000 + math.floor(time[2] / 1000) - 24 * 60 * 60 * 1000
 end
 
 local name = epoch .. ':' .. topic

@@ -9,13 +9,37 @@ local count = (#ARGV - 7) / 6
 -- Takes the numbers before it writes anything, so that no number is given out twice if it fails half-way.
 seq = redis.call('HINCRBY', KEYS[1], 'seq', count) - count
 local ms = time[1] * 1000 + math.floor(time[2] / 1000)
-local last = redis.call('LINDEX', prefix .. 'k', -1)
-local ticked = last and struct.unpack('>I8', last)
--- A clock that was set back also begins a new tick.
-if not ticked or ticked < ms - 1000 or ticked > ms then
-  redis.call('RPUSH', prefix .. 'k', struct.pack('>I8I8', ms, seq))
-  redis.call('LTRIM', prefix .. 'k', -4096, -1)
+local ticks = prefix .. 'k'
+
+local function last_tick()
+  local last = redis.call('LINDEX', ticks, -1)
+  if last then return struct.unpack('>I8I8', last) end
 end
+
+local ticked, ticked_seq = last_tick()
+-- If the clock was set back, later ticks are over, since `history.lua` relies on times that ascend.
+while ticked and ticked > ms do
+  redis.call('RPOP', ticks)
+  ticked, ticked_seq = last_tick()
+end
+-- At half a minute from each other, the ticks of more than a day fit.
+if not ticked or ticked < ms - 30000 then
+  redis.call('RPUSH', ticks, struct.pack('>I8I8', ms, seq))
+  redis.call('LTRIM', ticks, -4096, -1)
+  ticked_seq = seq
+end
+
+-- Drops the events of a list that were published before this time.
+local function drop_before(list, time)
+  local low, high = 0, redis.call('LLEN', list)
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    local at = select(3, struct.unpack('>I8I8I8', redis.call('LINDEX', list, middle)))
+    if at < time then low = middle + 1 else high = middle end
+  end
+  redis.call('LTRIM', list, low, -1)
+end
+
 local answers = { epoch }
 for n = 0, count - 1 do
   local at = 7 + n * 6
@@ -34,9 +58,13 @@ for n = 0, count - 1 do
     -- Outlives the events, so that `history.lua` sees that they are gone.
     local prev = redis.call('SET', prefix .. 'p:' .. name, seq, 'PX', age + day, 'GET') or 0
     local entry = struct.pack('>I8I8I8', seq, prev, ms) .. bytes
-    redis.call('RPUSH', prefix .. 'l:' .. name, entry)
-    redis.call('LTRIM', prefix .. 'l:' .. name, -most, -1)
-    redis.call('PEXPIRE', prefix .. 'l:' .. name, age)
+    local list = prefix .. 'l:' .. name
+    redis.call('RPUSH', list, entry)
+    redis.call('LTRIM', list, -most, -1)
+    -- The list expires as a whole, so the first event after each tick drops those that are too old. Their time cannot be read without a
+    -- copy of their bytes, so not every event does.
+    if tonumber(prev) <= ticked_seq then drop_before(list, ms - age) end
+    redis.call('PEXPIRE', list, age)
     if ends then
       redis.call('SET', prefix .. 'f:' .. name, entry, 'PX', age + 60000)
     end

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::arriving::{Aftermath, append_past, lose, settle};
 use super::questions::{Ask, History, PastEvent, Status};
 use super::replication::{FETCHED_KIB, Replication, TIMEOUT, within};
-use super::{BackplaneError, BackplaneErrorKind};
+use super::{BackplaneError, BackplaneErrorKind, nodes};
 use crate::failure::with_causes;
 use crate::panics::caught_in;
 use crate::sse::hub::feed::Feed;
@@ -105,6 +105,30 @@ impl Replication {
         })
     }
 
+    /// Fetches what a topic misses. If some of a topic that servers read are gone, fetches the newest that there are,
+    /// because nobody is reset for them, and each of these messages counts without those before it.
+    async fn missing(&self, topic: &Topic, asked: &Asked) -> Result<Fetched<'_>, Unfetched> {
+        let ask = Ask::after(&topic.name, asked.after);
+        let missing = self.history_in_time(topic, ask).await;
+        if !matches!(missing, Err(Unfetched::Lost)) || !nodes::is_own(&topic.name) {
+            return missing;
+        }
+        let limits = nodes::limits_of(&topic.name, self.hub.options());
+        let ask = Ask::newest(&topic.name).at_most(limits.events, usize::MAX);
+        let newest = self.history_in_time(topic, ask).await;
+        if !matches!(newest, Err(Unfetched::Unanswered(_))) {
+            let found = newest.as_ref().map_or(0, |newest| newest.events.len());
+            let (topic, backplane) = (&*topic.name, self.backplane.name());
+            tracing::warn!(
+                backplane,
+                topic,
+                found,
+                "messages from other servers are gone, and only the newest are applied"
+            );
+        }
+        newest
+    }
+
     /// Fetches the requested events for a client that waits. `None` if they cannot all be fetched in time.
     async fn history_for_client(&self, topic: &Topic, ask: Ask<'_>) -> Option<Fetched<'_>> {
         let mut patience = Patience::new(CLIENT_WAITS);
@@ -193,10 +217,10 @@ impl Replication {
         tracing::warn!(backplane, topic, error, "the backplane's history failed");
     }
 
-    /// Returns the most events of a topic that are held here for clients that resume or read.
+    /// Returns the most events of a topic that are held here for clients that resume or read, or that this server reads itself.
     fn most_of(&self, topic: &Topic) -> usize {
         let options = self.hub.options();
-        let kept = options.history_of(&topic.name).events;
+        let kept = nodes::limits_of(&topic.name, options).events;
         kept.max(options.backlog.events).saturating_add(PAGE_EVENTS)
     }
 
@@ -414,8 +438,7 @@ async fn catch_up(replication: Weak<Replication>, topic: Arc<Topic>) {
         let Some(asked) = this.look(&topic) else {
             break;
         };
-        let ask = Ask::after(&topic.name, asked.after);
-        let missing = this.history_in_time(&topic, ask).await;
+        let missing = this.missing(&topic, &asked).await;
         if let Err(Unfetched::Unanswered(error)) = &missing {
             if this.status() == Status::Down {
                 patience.since = Instant::now();

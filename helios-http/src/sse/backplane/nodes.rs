@@ -42,11 +42,16 @@ pub(super) fn topic_of(node: NodeId) -> String {
     format!("{RESERVED}node:{node}")
 }
 
+/// Returns whether servers themselves read a topic of this name.
+pub(super) fn is_own(topic: &str) -> bool {
+    topic.starts_with(RESERVED)
+}
+
 /// Returns how much of a topic is kept.
 pub(super) fn limits_of(topic: &str, options: &SseOptions) -> HistoryLimits {
     match topic {
         USERS => LIMITS_OF_USERS,
-        topic if topic.starts_with(RESERVED) => LIMITS,
+        topic if is_own(topic) => LIMITS,
         topic => options.history_of(topic),
     }
 }

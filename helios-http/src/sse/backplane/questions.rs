@@ -341,7 +341,8 @@ impl Watched {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct WatchedTopic {
-    /// The id of its newest event. `None` if there is none, or if it is not known.
+    /// The id of its newest event. `None` if there is none, or if it is too old to be known. A hub that watches the topic again
+    /// takes `None` to mean that nothing was published since its last watch.
     pub last: Option<EventId>,
     /// The event that finished the topic, as it was published.
     pub finish: Option<PastEvent>,

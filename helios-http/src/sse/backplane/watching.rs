@@ -243,6 +243,11 @@ impl Replication {
                         aftermath.all_woken.push(topic.begin_round(&mut state));
                         state.ring.finish_behind(self.hub.now());
                     }
+                    if !is_lost && answer.last.as_ref().is_none_or(is_told) {
+                        // No event of the topic lies between. A backplane remembers only for a while that there was
+                        // none, so the next request for history has to name a recent id.
+                        state.ring.pass(newest.seq());
+                    }
                     drop(state);
                     if is_lost {
                         let (name, backplane) = (&*topic.name, self.backplane.name());
