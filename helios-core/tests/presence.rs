@@ -31,7 +31,7 @@ fn lease(table: &mut Table, now: Duration, n: usize) -> Lease {
 }
 
 fn put(table: &mut Table, now: Duration, lease: Lease, key: &str) -> Option<MemberChange> {
-    match table.put(now, lease, (TOPIC, key, "null"), 100) {
+    match table.put(now, lease, (TOPIC, key, "null"), 100, true) {
         PutAnswer::Kept(change) => change,
         other => panic!("{other:?}"),
     }
@@ -51,6 +51,34 @@ fn a_member_on_two_nodes_leaves_with_its_last_row() {
     assert_eq!(table.remove(now, one, (TOPIC, "ann"), Duration::ZERO), None);
     let left = table.remove(now, two, (TOPIC, "ann"), Duration::ZERO);
     assert!(is_left(&left.unwrap(), false));
+}
+
+#[test]
+fn a_row_that_is_put_again_is_no_newer_than_before() {
+    let (mut table, now) = (Table::new(0), secs(1));
+    let (one, two) = (lease(&mut table, now, 0), lease(&mut table, now, 1));
+    let put = |table: &mut Table, lease, data, is_new| match table.put(
+        now,
+        lease,
+        (TOPIC, "ann", data),
+        9,
+        is_new,
+    ) {
+        PutAnswer::Kept(change) => {
+            let change = change?;
+            assert_eq!(table.told(&change, lease), None);
+            Some(change.kind)
+        }
+        other => panic!("{other:?}"),
+    };
+    assert!(put(&mut table, one, "1", true).is_some() && put(&mut table, two, "2", true).is_some());
+    // In its place, and then as the oldest row.
+    assert_eq!(put(&mut table, one, "3", false), None);
+    assert_eq!(table.remove(now, one, (TOPIC, "ann"), Duration::ZERO), None);
+    assert_eq!(put(&mut table, one, "4", false), None);
+    assert_eq!(&*table.read(now, TOPIC)[0].data, "2");
+    assert!(put(&mut table, one, "4", true).is_some());
+    assert_eq!(&*table.read(now, TOPIC)[0].data, "4");
 }
 
 #[test]
@@ -95,7 +123,7 @@ fn a_node_that_slept_keeps_its_later_rows() {
     let joined = put(&mut table, now, old, "ann").unwrap();
     table.told(&joined, old);
     let later = now + LEASE;
-    let refused = table.put(later, old, (TOPIC, "bob", "null"), 100);
+    let refused = table.put(later, old, (TOPIC, "bob", "null"), 100, true);
     assert_eq!(refused, PutAnswer::LeaseLost);
     let new = table.renew(later, old.node, Some(old.incarnation));
     assert!(new > old.incarnation);
@@ -157,15 +185,15 @@ fn a_topic_takes_no_more_members_than_it_may_have() {
     let (mut table, now) = (Table::new(0), secs(1));
     let one = lease(&mut table, now, 0);
     assert!(put(&mut table, now, one, "ann").is_some());
-    let full = table.put(now, one, (TOPIC, "bob", "null"), 1);
+    let full = table.put(now, one, (TOPIC, "bob", "null"), 1, true);
     assert_eq!(full, PutAnswer::TooMany);
-    let again = table.put(now, one, (TOPIC, "ann", "1"), 1);
+    let again = table.put(now, one, (TOPIC, "ann", "1"), 1, true);
     assert!(matches!(again, PutAnswer::Kept(_)));
 }
 
 #[derive(Clone, Debug)]
 enum Step {
-    Put(usize, usize, u8),
+    Put(usize, usize, u8, bool),
     Remove(usize, usize, bool),
     /// Publishes a pending change and reports it.
     Tell(usize),
@@ -182,7 +210,7 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let (n, k) = (0..NODES, 0..KEYS.len());
     let step = prop_oneof![
-        4 => (n.clone(), k.clone(), 0..3_u8).prop_map(|(n, k, d)| Step::Put(n, k, d)),
+        4 => (n.clone(), k.clone(), 0..3_u8, any::<bool>()).prop_map(|(n, k, d, new)| Step::Put(n, k, d, new)),
         4 => (n.clone(), k, any::<bool>()).prop_map(|(n, k, grace)| Step::Remove(n, k, grace)),
         4 => n.clone().prop_map(Step::Tell),
         2 => n.clone().prop_map(Step::Publish),
@@ -224,7 +252,7 @@ impl World {
         if known != Some(lease) {
             self.nodes[n].lease = Some(lease);
             for (key, data) in self.nodes[n].here.clone() {
-                self.put(n, key, data);
+                self.put(n, key, data, false);
             }
         }
     }
@@ -239,7 +267,7 @@ impl World {
         }
     }
 
-    fn put(&mut self, n: usize, key: usize, data: u8) {
+    fn put(&mut self, n: usize, key: usize, data: u8, is_new: bool) {
         if self.nodes[n].lease.is_none() {
             self.renew(n);
         }
@@ -247,7 +275,7 @@ impl World {
         let (lease, data) = (self.nodes[n].lease.unwrap(), data.to_string());
         match self
             .table
-            .put(self.now, lease, (TOPIC, KEYS[key], &data), 100)
+            .put(self.now, lease, (TOPIC, KEYS[key], &data), 100, is_new)
         {
             PutAnswer::Kept(change) => self.owe(n, change),
             PutAnswer::TooMany => panic!(),
@@ -299,7 +327,7 @@ impl World {
 
     fn step(&mut self, step: Step) {
         match step {
-            Step::Put(n, key, data) => self.put(n, key, data),
+            Step::Put(n, key, data, is_new) => self.put(n, key, data, is_new),
             Step::Remove(n, key, grace) => self.remove(n, key, grace),
             Step::Tell(n) => self.tell(n, true),
             Step::Publish(n) => self.tell(n, false),

@@ -95,11 +95,13 @@ impl Tables for Members {
         topic: &'a str,
         key: &'a str,
         data: &'a str,
+        is_new: bool,
         most: usize,
     ) -> BoxFuture<'a, Result<PutAnswer, BackplaneError>> {
         Box::pin(async move {
             let (lease, most) = (name_of(lease), most.to_string());
-            let arguments = ["put", &lease, topic, key, data, &most];
+            let is_new = if is_new { "1" } else { "0" };
+            let arguments = ["put", &lease, topic, key, data, is_new, &most];
             self.ask(&arguments, put_answer).await
         })
     }

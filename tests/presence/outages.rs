@@ -128,9 +128,10 @@ impl Tables for Cuttable {
         topic: &'a str,
         key: &'a str,
         data: &'a str,
+        is_new: bool,
         most: usize,
     ) -> BoxFuture<'a, Result<PutAnswer, BackplaneError>> {
-        Box::pin(self.answer(self.inner.put(lease, topic, key, data, most)))
+        Box::pin(self.answer(self.inner.put(lease, topic, key, data, is_new, most)))
     }
     fn remove<'a>(
         &'a self,
@@ -304,4 +305,18 @@ async fn a_change_with_a_lost_response_is_still_announced() {
     link.lose_answers(false);
     assert_eq!(told(&mut looker).await, "left ann left");
     hears_nothing(&mut looker, 60).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_was_cut_off_changes_no_newer_data() {
+    let (link, one, two, mut looker) = two_nodes(&InMemory::new()).await;
+    let _ann = open(&one, "/rooms/tea/ann/happy").await;
+    assert_eq!(told(&mut looker).await, "joined ann happy");
+    let _again = open(&two, "/rooms/tea/ann/sad").await;
+    assert_eq!(told(&mut looker).await, "updated ann sad");
+    link.cut(true);
+    hears_nothing(&mut looker, 30).await;
+    link.cut(false);
+    hears_nothing(&mut looker, 30).await;
+    assert_eq!(present(&one).await, ["ann sad here"]);
 }

@@ -201,7 +201,7 @@ type Name = (Arc<str>, Arc<str>);
 /// let (mut table, now) = (Table::new(0), Duration::from_secs(1_000));
 /// let node = NodeId::new(7).unwrap();
 /// let lease = Lease::new(node, table.renew(now, node, None));
-/// let PutAnswer::Kept(Some(joined)) = table.put(now, lease, ("room:tea", "ann", "null"), 100) else { panic!() };
+/// let PutAnswer::Kept(Some(joined)) = table.put(now, lease, ("room:tea", "ann", "null"), 100, true) else { panic!() };
 /// assert_eq!(table.told(&joined, lease), None);
 /// assert_eq!(table.read(now, "room:tea").len(), 1);
 ///
@@ -228,6 +228,7 @@ pub struct Table {
 /// The state of one key in one topic.
 #[derive(Debug)]
 struct Entry {
+    /// One row for each node, the newest last.
     rows: Vec<Row>,
     /// The data of the newest row or, if there are no rows, of the last one.
     data: Arc<str>,
@@ -270,6 +271,22 @@ impl Entry {
     /// Returns the data that the topic should know, or `None` if the member should be absent.
     fn wanted(&self) -> Option<&Arc<str>> {
         self.is_there().then_some(&self.data)
+    }
+
+    /// Puts a row, and returns the lease of the row that it replaces.
+    fn put(&mut self, lease: Lease, data: &str, is_new: bool) -> Option<Lease> {
+        // A node has one row. If it is of an older incarnation, that one cannot be present any more.
+        let mut rows = self.rows.iter();
+        let known = rows.position(|row| row.lease.node == lease.node);
+        let old = known.map(|at| self.rows.remove(at).lease);
+        let at = match is_new {
+            true => self.rows.len(),
+            false => known.unwrap_or(0),
+        };
+        let data = data.into();
+        self.rows.insert(at, Row { lease, data });
+        self.refresh();
+        old
     }
 
     /// Takes over the data of the newest row.
@@ -351,13 +368,16 @@ impl Table {
         self.leases.get(&lease).is_some_and(|until| now < *until)
     }
 
-    /// Puts a row, given as topic, key and data. The topic may have at most `most` members.
+    /// Puts a row, given as topic, key and data. The topic may have at most `most` members. A row that is new is the
+    /// newest one of its key. A row that is put again takes the place of the node's row or, if there is none, that of the
+    /// oldest one. So it does not push aside what was put on another node meanwhile.
     pub fn put(
         &mut self,
         now: Duration,
         lease: Lease,
         (topic, key, data): (&str, &str, &str),
         most: usize,
+        is_new: bool,
     ) -> PutAnswer {
         if !self.is_alive(now, lease) {
             return PutAnswer::LeaseLost;
@@ -377,21 +397,7 @@ impl Table {
         if !was_there {
             entry.since = now;
         }
-        let of_node = |row: &&Row| row.lease.node == lease.node;
-        // An older incarnation of the node cannot be present any more.
-        let old: Vec<_> = entry
-            .rows
-            .iter()
-            .filter(of_node)
-            .map(|row| row.lease)
-            .collect();
-        entry.rows.retain(|row| row.lease.node != lease.node);
-        entry.rows.push(Row {
-            lease,
-            data: data.into(),
-        });
-        entry.refresh();
-        for old in old {
+        if let Some(old) = entry.put(lease, data, is_new) {
             unlink(&mut self.rows, old, &name);
         }
         self.rows.entry(lease).or_default().insert(name.clone());

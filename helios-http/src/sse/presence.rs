@@ -256,8 +256,13 @@ impl Presence {
                 return Ok(());
             };
             match step {
-                Step::Put { data, version } => {
-                    if !self.put(tables, lease, name, (&data, version)).await {
+                Step::Put {
+                    data,
+                    version,
+                    is_new,
+                } => {
+                    let row = (&*data, version, is_new);
+                    if !self.put(tables, lease, name, row).await {
                         return Ok(());
                     }
                 }
@@ -272,10 +277,10 @@ impl Presence {
         tables: &dyn Tables,
         lease: Lease,
         name: &Name,
-        (data, version): (&str, u64),
+        (data, version, is_new): (&str, u64, bool),
     ) -> bool {
         let most = self.hub.options().max_members;
-        let answer = within(tables.put(lease, &name.0, &name.1, data, most)).await;
+        let answer = within(tables.put(lease, &name.0, &name.1, data, is_new, most)).await;
         let outcome = match answer {
             Ok(PutAnswer::Kept(change)) => {
                 self.tell(lease, change).await;

@@ -15,7 +15,7 @@ async fn lease(tables: &dyn Tables) -> Lease {
 }
 
 async fn put(tables: &dyn Tables, lease: Lease, key: &str) -> Option<MemberChange> {
-    match tables.put(lease, TOPIC, key, "1", 100).await.unwrap() {
+    match tables.put(lease, TOPIC, key, "1", true, 100).await.unwrap() {
         PutAnswer::Kept(change) => change,
         other => panic!("{other:?}"),
     }

@@ -145,7 +145,8 @@ function verbs.lease(node, incarnation)
 end
 
 -- Returns 1 and the change, if there is one. Returns 0 if the lease has run out, or -1 if there is no room.
-function verbs.put(lease, topic, key, data, most)
+-- A row that is put again keeps its place, or takes that of the oldest one.
+function verbs.put(lease, topic, key, data, is_new, most)
   if not is_alive(lease) then return { 0 } end
   local name = name_of(topic, key)
   local entry = load(name)
@@ -154,12 +155,14 @@ function verbs.put(lease, topic, key, data, most)
   if not is_there(entry) then entry.since = now end
   set_grace(name, entry, nil)
   -- An older incarnation of this node is over.
-  local node = string.match(lease, '%-.*')
-  for _, old in ipairs(take_rows(entry, function(of) return string.match(of, '%-.*') == node end)) do
-    unlink(ROWS, old, name)
+  local node, place = string.match(lease, '%-.*'), 1
+  local function of_node(of) return string.match(of, '%-.*') == node end
+  for n, row in ipairs(entry.rows) do
+    if of_node(row[1]) then place = n end
   end
-  entry.rows[#entry.rows + 1] = { lease, data }
-  entry.data = data
+  for _, old in ipairs(take_rows(entry, of_node)) do unlink(ROWS, old, name) end
+  table.insert(entry.rows, is_new == '1' and #entry.rows + 1 or place, { lease, data })
+  entry.data = entry.rows[#entry.rows][2]
   link(ROWS, lease, name)
   return { 1, hand_out(name, entry, lease) }
 end

@@ -47,7 +47,7 @@ const MOST: usize = 256;
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), helios::backplane::BackplaneError> {
 /// let tables = LocalTables::new();
 /// let lease = tables.lease(NodeId::new(7).unwrap(), None).await?;
-/// let PutAnswer::Kept(Some(joined)) = tables.put(lease, "room:tea", "ann", "null", 100).await? else { panic!() };
+/// let PutAnswer::Kept(Some(joined)) = tables.put(lease, "room:tea", "ann", "null", true, 100).await? else { panic!() };
 /// // Publish the change here.
 /// assert_eq!(tables.told(lease, &joined).await?, None);
 /// assert_eq!(tables.read("room:tea").await?.len(), 1);
@@ -73,6 +73,10 @@ pub trait Tables: Send + Sync {
     /// Puts the row of a member, with its data as JSON, in place of the row that this node has. This ends the member's
     /// grace. A topic that has `most` members accepts no other.
     ///
+    /// If the row `is_new`, because a stream has appeared, it is the newest row of the member. Otherwise a node puts it
+    /// again, or goes back to the data of an older stream. Then it takes the place of the row that this node has or, if
+    /// there is none, that of the oldest row.
+    ///
     /// # Errors
     ///
     /// After an error, the row may be there or not.
@@ -82,6 +86,7 @@ pub trait Tables: Send + Sync {
         topic: &'a str,
         key: &'a str,
         data: &'a str,
+        is_new: bool,
         most: usize,
     ) -> BoxFuture<'a, Result<PutAnswer, BackplaneError>>;
 
@@ -190,7 +195,7 @@ impl LocalTables {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), helios::backplane::BackplaneError> {
     /// let tables = LocalTables::new();
     /// let lease = tables.lease(NodeId::new(7).unwrap(), None).await?;
-    /// let PutAnswer::Kept(Some(joined)) = tables.put(lease, "room:tea", "ann", "null", 100).await? else { panic!() };
+    /// let PutAnswer::Kept(Some(joined)) = tables.put(lease, "room:tea", "ann", "null", true, 100).await? else { panic!() };
     /// assert!(tables.is_publisher(lease, &joined));
     /// tables.told(lease, &joined).await?;
     /// assert!(!tables.is_publisher(lease, &joined));
@@ -241,9 +246,10 @@ impl Tables for LocalTables {
         topic: &'a str,
         key: &'a str,
         data: &'a str,
+        is_new: bool,
         most: usize,
     ) -> BoxFuture<'a, Result<PutAnswer, BackplaneError>> {
-        self.ask(move |table, now| table.put(now, lease, (topic, key, data), most))
+        self.ask(move |table, now| table.put(now, lease, (topic, key, data), most, is_new))
     }
 
     fn remove<'a>(

@@ -19,8 +19,16 @@ pub(super) type Waiter = oneshot::Sender<Result<(), SseError>>;
 /// The next request for a row.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    Put { data: Arc<str>, version: u64 },
-    Remove { lease: Lease, grace: Duration },
+    Put {
+        data: Arc<str>,
+        version: u64,
+        /// Whether a stream has appeared. Otherwise the row is put again, or has the data of an older stream.
+        is_new: bool,
+    },
+    Remove {
+        lease: Lease,
+        grace: Duration,
+    },
 }
 
 /// The result of putting a row.
@@ -48,7 +56,7 @@ pub(super) struct Local {
 struct Slot {
     /// The member's streams, the newest last. The data of the last one counts.
     streams: Vec<(ClientId, Arc<str>)>,
-    /// The version of the last change of `streams`.
+    /// The version of the last change of the data that counts. A stream that appears is such a change, too.
     version: u64,
     /// The grace of the member when it has no stream any more.
     grace: Duration,
@@ -69,12 +77,19 @@ struct Waiting {
 }
 
 impl Slot {
+    /// Returns the data that counts, or `None` if the member has no stream.
+    fn data(&self) -> Option<Arc<str>> {
+        let newest = self.streams.last();
+        newest.map(|(_, data)| Arc::clone(data))
+    }
+
     fn step(&self, lease: Lease) -> Option<Step> {
         match (self.streams.last(), self.row) {
             (Some(_), Some(row)) if row == (lease, self.version) => None,
             (Some((_, data)), _) => Some(Step::Put {
                 data: Arc::clone(data),
                 version: self.version,
+                is_new: !self.waiting.is_empty(),
             }),
             (None, Some((lease, _))) => Some(Step::Remove {
                 lease,
@@ -165,11 +180,17 @@ impl Local {
     }
 
     fn take_from(&mut self, name: &Name, stream: ClientId, grace: Duration) {
-        self.version += 1;
-        if let Some(slot) = self.slots.get_mut(name) {
-            slot.streams.retain(|(known, _)| *known != stream);
-            slot.waiting.retain(|it| it.stream != stream);
-            (slot.version, slot.grace) = (self.version, grace);
+        let Some(slot) = self.slots.get_mut(name) else {
+            return;
+        };
+        let before = slot.data();
+        slot.streams.retain(|(known, _)| *known != stream);
+        slot.waiting.retain(|it| it.stream != stream);
+        slot.grace = grace;
+        // For the tables, a stream that did not count changes nothing.
+        if slot.data() != before {
+            self.version += 1;
+            slot.version = self.version;
         }
     }
 
