@@ -14,6 +14,8 @@ use helios_core::sse::NodeId;
 use proptest::prelude::*;
 
 const GRACE: Duration = Duration::from_secs(10);
+/// No grace period.
+const FINAL: Option<Duration> = Some(Duration::ZERO);
 const TOPIC: &str = "room:tea";
 const KEYS: [&str; 3] = ["ann", "bob", "cy"];
 const NODES: usize = 3;
@@ -48,8 +50,8 @@ fn a_member_on_two_nodes_leaves_with_its_last_row() {
     let joined = put(&mut table, now, one, "ann").unwrap();
     assert_eq!(table.told(&joined, one), None);
     assert_eq!(put(&mut table, now, two, "ann"), None);
-    assert_eq!(table.remove(now, one, (TOPIC, "ann"), Duration::ZERO), None);
-    let left = table.remove(now, two, (TOPIC, "ann"), Duration::ZERO);
+    assert_eq!(table.remove(now, one, (TOPIC, "ann"), FINAL), None);
+    let left = table.remove(now, two, (TOPIC, "ann"), FINAL);
     assert!(is_left(&left.unwrap(), false));
 }
 
@@ -74,7 +76,7 @@ fn a_row_that_is_put_again_is_no_newer_than_before() {
     assert!(put(&mut table, one, "1", true).is_some() && put(&mut table, two, "2", true).is_some());
     // In its place, and then as the oldest row.
     assert_eq!(put(&mut table, one, "3", false), None);
-    assert_eq!(table.remove(now, one, (TOPIC, "ann"), Duration::ZERO), None);
+    assert_eq!(table.remove(now, one, (TOPIC, "ann"), FINAL), None);
     assert_eq!(put(&mut table, one, "4", false), None);
     assert_eq!(&*table.read(now, TOPIC)[0].data, "2");
     assert!(put(&mut table, one, "4", true).is_some());
@@ -87,12 +89,68 @@ fn a_member_that_comes_back_in_the_grace_changes_nothing() {
     let (one, two) = (lease(&mut table, now, 0), lease(&mut table, now, 1));
     let joined = put(&mut table, now, one, "ann").unwrap();
     table.told(&joined, one);
-    assert_eq!(table.remove(now, one, (TOPIC, "ann"), GRACE), None);
+    assert_eq!(table.remove(now, one, (TOPIC, "ann"), Some(GRACE)), None);
     let status = table.read(now, TOPIC)[0].status;
     assert!(matches!(status, MemberStatus::Away { .. }));
     assert_eq!(put(&mut table, now + secs(9), two, "ann"), None);
     assert_eq!(table.reap(now + secs(14), two, 10), []);
     assert_eq!(table.read(now + secs(14), TOPIC).len(), 1);
+}
+
+#[test]
+fn a_row_that_came_to_nothing_leaves_the_rest_of_the_grace() {
+    let (mut table, now) = (Table::new(0), secs(1));
+    let (one, two) = (lease(&mut table, now, 0), lease(&mut table, now, 1));
+    let joined = put(&mut table, now, one, "ann").unwrap();
+    table.told(&joined, one);
+    assert_eq!(table.remove(now, one, (TOPIC, "ann"), Some(GRACE)), None);
+    let away = table.read(now, TOPIC);
+    let later = now + secs(5);
+    for lease in [one, two] {
+        table.renew(later, lease.node, Some(lease.incarnation));
+    }
+    assert_eq!(put(&mut table, later, two, "ann"), None);
+    assert_eq!(table.read(later, TOPIC)[0].status, MemberStatus::Here);
+    assert_eq!(table.remove(later, two, (TOPIC, "ann"), None), None);
+    assert_eq!(table.read(later, TOPIC), away);
+    assert_eq!(table.reap(now + secs(9), two, 10), []);
+    let left = table.reap(now + GRACE, two, 10);
+    assert!(left.len() == 1 && is_left(&left[0], false), "{left:?}");
+    assert_eq!(table.told(&left[0], two), None);
+    // Without a grace before, it leaves at once.
+    let joined = put(&mut table, now + GRACE, two, "ann").unwrap();
+    table.told(&joined, two);
+    let left = table.remove(now + GRACE, two, (TOPIC, "ann"), None);
+    assert!(is_left(&left.unwrap(), false));
+}
+
+#[test]
+fn a_member_with_rows_stays_after_its_grace_and_a_lost_one_has_none() {
+    let (mut table, now) = (Table::new(0), secs(1));
+    let (one, two) = (lease(&mut table, now, 0), lease(&mut table, now, 1));
+    let joined = put(&mut table, now, one, "ann").unwrap();
+    table.told(&joined, one);
+    assert_eq!(put(&mut table, now, two, "ann"), None);
+    let long = Some(secs(60));
+    assert_eq!(table.remove(now, one, (TOPIC, "ann"), long), None);
+    for after in [5, 10] {
+        table.renew(now + secs(after), one.node, Some(one.incarnation));
+    }
+    let lost = table.reap(now + LEASE, one, 10);
+    assert!(lost.len() == 1 && is_left(&lost[0], true), "{lost:?}");
+    table.told(&lost[0], one);
+
+    let now = now + LEASE;
+    let joined = put(&mut table, now, one, "ann").unwrap();
+    table.told(&joined, one);
+    let short = Some(Duration::from_secs(1));
+    assert_eq!(table.remove(now, one, (TOPIC, "ann"), short), None);
+    assert_eq!(put(&mut table, now, one, "ann"), None);
+    assert_eq!(table.reap(now + secs(2), one, 10), []);
+    assert_eq!(
+        table.read(now + secs(2), TOPIC)[0].status,
+        MemberStatus::Here
+    );
 }
 
 #[test]
@@ -129,10 +187,7 @@ fn a_node_that_slept_keeps_its_later_rows() {
     assert!(new > old.incarnation);
     let new = Lease::new(old.node, new);
     assert_eq!(put(&mut table, later, new, "ann"), None);
-    assert_eq!(
-        table.remove(later, old, (TOPIC, "ann"), Duration::ZERO),
-        None
-    );
+    assert_eq!(table.remove(later, old, (TOPIC, "ann"), FINAL), None);
     assert_eq!(table.reap(later, new, 10), []);
     assert_eq!(table.read(later, TOPIC).len(), 1);
 }
@@ -194,7 +249,7 @@ fn a_topic_takes_no_more_members_than_it_may_have() {
 #[derive(Clone, Debug)]
 enum Step {
     Put(usize, usize, u8, bool),
-    Remove(usize, usize, bool),
+    Remove(usize, usize, Option<Duration>),
     /// Publishes a pending change and reports it.
     Tell(usize),
     /// Publishes a pending change, but is interrupted before the report.
@@ -207,11 +262,15 @@ enum Step {
     Pass(u64),
 }
 
+fn graces() -> impl Strategy<Value = Option<Duration>> {
+    prop_oneof![Just(None), Just(FINAL), Just(Some(GRACE))]
+}
+
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let (n, k) = (0..NODES, 0..KEYS.len());
     let step = prop_oneof![
         4 => (n.clone(), k.clone(), 0..3_u8, any::<bool>()).prop_map(|(n, k, d, new)| Step::Put(n, k, d, new)),
-        4 => (n.clone(), k, any::<bool>()).prop_map(|(n, k, grace)| Step::Remove(n, k, grace)),
+        4 => (n.clone(), k, graces()).prop_map(|(n, k, grace)| Step::Remove(n, k, grace)),
         4 => n.clone().prop_map(Step::Tell),
         2 => n.clone().prop_map(Step::Publish),
         4 => n.clone().prop_map(Step::Renew),
@@ -284,8 +343,7 @@ impl World {
         }
     }
 
-    fn remove(&mut self, n: usize, key: usize, grace: bool) {
-        let grace = if grace { GRACE } else { Duration::ZERO };
+    fn remove(&mut self, n: usize, key: usize, grace: Option<Duration>) {
         let is_here = self.nodes[n].here.remove(&key).is_some();
         if let (Some(lease), true) = (self.nodes[n].lease, is_here) {
             let change = self

@@ -112,7 +112,7 @@ impl Tables for Members {
         lease: Lease,
         topic: &'a str,
         key: &'a str,
-        grace: Duration,
+        grace: Option<Duration>,
     ) -> BoxFuture<'a, Result<Option<MemberChange>, BackplaneError>> {
         Box::pin(async move {
             let change = self.tables.remove(lease, topic, key, grace).await?;

@@ -111,11 +111,12 @@ impl Tables for Members {
         lease: Lease,
         topic: &'a str,
         key: &'a str,
-        grace: Duration,
+        grace: Option<Duration>,
     ) -> BoxFuture<'a, Result<Option<MemberChange>, BackplaneError>> {
         Box::pin(async move {
-            let grace = u64::try_from(grace.as_micros()).unwrap_or(u64::MAX);
-            let (lease, grace) = (name_of(lease), grace.min(LARGEST).to_string());
+            let micros = |grace: Duration| u64::try_from(grace.as_micros()).unwrap_or(u64::MAX);
+            let grace = grace.map(|grace| micros(grace).min(LARGEST).to_string());
+            let (lease, grace) = (name_of(lease), grace.unwrap_or_default());
             let arguments = ["remove", &lease, topic, key, &grace];
             Ok(self.ask(&arguments, changes).await?.pop())
         })

@@ -264,10 +264,10 @@ impl Tables for Broken {
         lease: Lease,
         topic: &'a str,
         key: &'a str,
-        grace: Duration,
+        grace: Option<Duration>,
     ) -> BoxFuture<'a, Result<Option<MemberChange>, BackplaneError>> {
         let grace = match self.flaw {
-            Flaw::HasNoGrace => Duration::ZERO,
+            Flaw::HasNoGrace => Some(Duration::ZERO),
             _ => grace,
         };
         self.inner.remove(lease, topic, key, grace)

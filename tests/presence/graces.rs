@@ -174,3 +174,57 @@ async fn a_closed_stream_cannot_appear() {
     sleep(Duration::from_secs(30)).await;
     assert!(present(&app).await.is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_return_that_comes_to_nothing_leaves_the_grace_as_it_was() {
+    let app = alone(|_| {});
+    let mut looker = open(&app, "/rooms/tea").await;
+    let ann = open(&app, "/rooms/tea/ann/happy").await;
+    assert_eq!(told(&mut looker).await, "joined ann happy");
+    // Whether it appears before the end of the other stream or after it.
+    let early = app.sse_service().create_connection();
+    let appear = early.appear("room:tea", member("ann", "happy"));
+    appear.await.unwrap();
+    drop(ann);
+    let since = tokio::time::Instant::now();
+    sleep(Duration::from_secs(1)).await;
+    drop(early);
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(present(&app).await, ["ann happy away"]);
+    let late = app.sse_service().create_connection();
+    let appear = late.appear("room:tea", member("ann", "happy"));
+    appear.await.unwrap();
+    assert_eq!(present(&app).await, ["ann happy here"]);
+    drop(late);
+    hears_nothing(&mut looker, 5).await;
+    let ann = open(&app, "/rooms/tea/ann/happy").await;
+    hears_nothing(&mut looker, 60).await;
+    drop(ann);
+    let again = tokio::time::Instant::now();
+    assert!(again - since > Duration::from_secs(60));
+    sleep(Duration::from_secs(8)).await;
+    let late = app.sse_service().create_connection();
+    let appear = late.appear("room:tea", member("ann", "happy"));
+    appear.await.unwrap();
+    drop(late);
+    assert_eq!(told(&mut looker).await, "left ann left");
+    let after = again.elapsed().as_secs();
+    assert!((10..12).contains(&after), "{after}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_that_the_app_removes_has_no_grace_left() {
+    let app = alone(|_| {});
+    let mut looker = open(&app, "/rooms/tea").await;
+    let ann = open(&app, "/rooms/tea/ann/happy").await;
+    assert_eq!(told(&mut looker).await, "joined ann happy");
+    drop(ann);
+    sleep(Duration::from_secs(1)).await;
+    let stream = app.sse_service().create_connection();
+    let appear = stream.appear("room:tea", member("ann", "happy"));
+    appear.await.unwrap();
+    let before = tokio::time::Instant::now();
+    stream.disappear("room:tea");
+    assert_eq!(told(&mut looker).await, "left ann left");
+    assert!(before.elapsed() < Duration::from_secs(1));
+}

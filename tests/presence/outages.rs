@@ -138,7 +138,7 @@ impl Tables for Cuttable {
         lease: Lease,
         topic: &'a str,
         key: &'a str,
-        grace: Duration,
+        grace: Option<Duration>,
     ) -> BoxFuture<'a, Result<Option<MemberChange>, BackplaneError>> {
         Box::pin(self.answer(self.inner.remove(lease, topic, key, grace)))
     }
@@ -319,4 +319,21 @@ async fn a_node_that_was_cut_off_changes_no_newer_data() {
     link.cut(false);
     hears_nothing(&mut looker, 30).await;
     assert_eq!(present(&one).await, ["ann sad here"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_return_leaves_the_grace_as_it_was() {
+    let (link, one, _two, mut looker) = two_nodes(&InMemory::new()).await;
+    let ann = open(&one, "/rooms/tea/ann/happy").await;
+    assert_eq!(told(&mut looker).await, "joined ann happy");
+    drop(ann);
+    let since = tokio::time::Instant::now();
+    sleep(Duration::from_secs(1)).await;
+    link.lose_answers(true);
+    let stream = one.sse_service().create_connection();
+    let error = stream.appear("room:tea", member("ann", "happy")).await;
+    assert!(matches!(error, Err(SseError::Backplane(_))), "{error:?}");
+    link.lose_answers(false);
+    assert_eq!(told(&mut looker).await, "left ann left");
+    assert!(since.elapsed() >= Duration::from_secs(9), "{since:?}");
 }

@@ -206,7 +206,8 @@ type Name = (Arc<str>, Arc<str>);
 /// assert_eq!(table.read(now, "room:tea").len(), 1);
 ///
 /// // During the grace period no change is published. After it, she has left.
-/// assert_eq!(table.remove(now, lease, ("room:tea", "ann"), Duration::from_secs(10)), None);
+/// let grace = Some(Duration::from_secs(10));
+/// assert_eq!(table.remove(now, lease, ("room:tea", "ann"), grace), None);
 /// let left = table.reap(now + Duration::from_secs(10), lease, 1);
 /// assert_eq!(left[0].kind, MemberChangeKind::Left { is_lost: false });
 /// ```
@@ -233,7 +234,8 @@ struct Entry {
     /// The data of the newest row or, if there are no rows, of the last one.
     data: Arc<str>,
     since: Duration,
-    /// For a key without a row: when it lost its last row, and until when it may come back.
+    /// When a row was removed with a grace period, and the end of that period. It runs on beside the rows, and counts
+    /// only when there are none.
     grace: Option<(Duration, Duration)>,
     /// Whether the last row was removed because its lease expired.
     is_lost: bool,
@@ -390,7 +392,6 @@ impl Table {
             return PutAnswer::TooMany;
         }
         let name = self.name(topic, key);
-        self.set_grace(&name, None);
         let members = self.topics.entry(Arc::clone(&name.0)).or_default();
         let entry = members.entry(Arc::clone(&name.1));
         let entry = entry.or_insert_with(|| Entry::new(now));
@@ -404,13 +405,14 @@ impl Table {
         PutAnswer::Kept(self.hand_out(&name, lease))
     }
 
-    /// Removes the row of this lease only. If no other row is left, the member stays for the grace period.
+    /// Removes the row of this lease only. If no other row is left, the member stays for the grace period. A row without
+    /// one came to nothing. It leaves the member as it was before, with the rest of an earlier grace period.
     pub fn remove(
         &mut self,
         now: Duration,
         lease: Lease,
         (topic, key): (&str, &str),
-        grace: Duration,
+        grace: Option<Duration>,
     ) -> Option<MemberChange> {
         let name = self.name(topic, key);
         if !self.leases.contains_key(&lease) {
@@ -419,16 +421,21 @@ impl Table {
         let entry = self.entry(&name)?;
         let rows = entry.rows.len();
         entry.rows.retain(|row| row.lease != lease);
+        let is_last = entry.rows.is_empty();
+        let is_final = is_last && grace.is_some_and(|grace| grace.is_zero());
         // A member in its grace period may leave for good.
-        let leaves = entry.rows.len() < rows || (grace.is_zero() && entry.grace.is_some());
+        let leaves = entry.rows.len() < rows || (is_final && entry.grace.is_some());
         if !leaves {
             // The answer to an earlier call may have been lost.
             return self.hand_out(&name, lease);
         }
         entry.refresh();
         entry.is_lost = false;
-        let has_grace = entry.rows.is_empty() && !grace.is_zero();
-        self.set_grace(&name, has_grace.then_some((now, now + grace)));
+        match grace {
+            Some(grace) if !grace.is_zero() => self.set_grace(&name, Some((now, now + grace))),
+            _ if is_final => self.set_grace(&name, None),
+            _ => {}
+        }
         unlink(&mut self.rows, lease, &name);
         self.hand_out(&name, lease)
     }
@@ -475,7 +482,7 @@ impl Table {
     }
 
     fn status(&self, now: Duration, entry: &Entry) -> MemberStatus {
-        if let Some((since, _)) = entry.grace {
+        if let (Some((since, _)), true) = (entry.grace, entry.rows.is_empty()) {
             return MemberStatus::Away { since: time(since) };
         }
         let leases = entry.rows.iter();
@@ -527,21 +534,31 @@ impl Table {
                 self.leases.remove(&dead);
                 continue;
             };
-            unlink(&mut self.rows, dead, &name);
-            unlink(&mut self.tellers, dead, &name);
-            if let Some(entry) = self.entry(&name) {
-                let rows = entry.rows.len();
-                entry.rows.retain(|row| row.lease != dead);
-                if entry.rows.len() < rows {
-                    entry.is_lost = true;
-                    entry.refresh();
-                }
-                let dead_teller = entry.teller.take_if(|(teller, _)| *teller == dead);
-                entry.orphan = dead_teller
-                    .map(|(_, change)| change)
-                    .or(entry.orphan.take());
-            }
+            self.take_dead(&name, dead);
             return Some(name);
+        }
+    }
+
+    /// Takes the row and the teller of an expired lease from a key.
+    fn take_dead(&mut self, name: &Name, dead: Lease) {
+        unlink(&mut self.rows, dead, name);
+        unlink(&mut self.tellers, dead, name);
+        let Some(entry) = self.entry(name) else {
+            return;
+        };
+        let dead_teller = entry.teller.take_if(|(teller, _)| *teller == dead);
+        entry.orphan = dead_teller
+            .map(|(_, change)| change)
+            .or(entry.orphan.take());
+        let rows = entry.rows.len();
+        entry.rows.retain(|row| row.lease != dead);
+        if entry.rows.len() < rows {
+            entry.is_lost = true;
+            entry.refresh();
+            if entry.rows.is_empty() {
+                // A lost member has no grace period, even if another stream has left it one.
+                self.set_grace(name, None);
+            }
         }
     }
 

@@ -54,7 +54,7 @@ use crate::sse::backplane::{LocalTables, Tables};
 use crate::sse::hub::topics::check_name;
 use crate::sse::hub::{Hub, Publication};
 use crate::sync::{lock, until};
-use local::{Local, Name, Outcome, Step, too_many};
+use local::{Leaving, Local, Name, Outcome, Step, too_many};
 use snapshots::Snapshots;
 
 /// How long the tables may take to answer.
@@ -176,18 +176,24 @@ impl Presence {
 
     /// Removes a stream's member from a topic.
     pub(crate) fn disappear(self: &Arc<Self>, stream: ClientId, topic: &str) {
-        let name = lock(&self.local).disappear(stream, topic);
+        let name = lock(&self.local).disappear(stream, topic, Leaving::Final);
         self.begin(name);
     }
 
-    /// Removes a stream that has ended. A rejected one gets no grace, because it was never live and does not come back.
+    /// Removes a stream that has ended. A rejected one was never live. It gets no grace, and takes none from its member.
     pub(crate) fn over(self: &Arc<Self>, stream: ClientId, reason: CloseReason) {
-        let grace = match reason {
-            CloseReason::Rejected => Duration::ZERO,
-            _ => self.hub.options().presence_grace,
+        let leaving = match reason {
+            CloseReason::Rejected => Leaving::Undone,
+            _ => self.away(),
         };
-        let names = lock(&self.local).over(stream, grace);
+        let names = lock(&self.local).over(stream, leaving);
         self.begin(names);
+    }
+
+    /// Leaves a grace that begins now.
+    fn away(&self) -> Leaving {
+        let grace = self.hub.options().presence_grace;
+        Leaving::Away(self.hub.now() + grace)
     }
 
     /// Returns the members of a topic.
@@ -266,7 +272,9 @@ impl Presence {
                         return Ok(());
                     }
                 }
-                Step::Remove { lease, grace } => self.remove(tables, lease, name, grace).await?,
+                Step::Remove { lease, leaving } => {
+                    self.remove(tables, lease, name, leaving).await?;
+                }
             }
         }
     }
@@ -301,14 +309,19 @@ impl Presence {
         tables: &dyn Tables,
         lease: Lease,
         name: &Name,
-        grace: Duration,
+        leaving: Leaving,
     ) -> Result<(), SseError> {
+        let grace = match leaving {
+            Leaving::Away(until) => Some(until.saturating_sub(self.hub.now())),
+            Leaving::Final => Some(Duration::ZERO),
+            Leaving::Undone => None,
+        };
         let removed = within(tables.remove(lease, &name.0, &name.1, grace)).await;
         let change = removed.map_err(SseError::Backplane)?;
         lock(&self.local).removed(name);
         self.tell(lease, change).await;
-        if !grace.is_zero() {
-            lock(&self.deadlines).insert(quarters(self.hub.now() + grace) + 1);
+        if let Leaving::Away(until) = leaving {
+            lock(&self.deadlines).insert(quarters(until) + 1);
             self.alarm.notify_one();
         }
         Ok(())
@@ -545,8 +558,7 @@ impl Presence {
 
     /// Gives up all rows. Their members may appear on another node within the grace.
     pub(crate) async fn stop(self: &Arc<Self>) {
-        let grace = self.hub.options().presence_grace;
-        let names = lock(&self.local).all_over(grace);
+        let names = lock(&self.local).all_over(self.away());
         self.begin(names);
         let quiet = || lock(&self.local).is_quiet().then_some(());
         if timeout(TIMEOUT, until(&self.quiet, quiet)).await.is_err() {

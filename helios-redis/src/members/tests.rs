@@ -33,7 +33,7 @@ enum Step {
     Renew(usize),
     Forget(usize),
     Put(Who, u8, bool),
-    Remove(Who, u64),
+    Remove(Who, Option<u64>),
     /// Confirms one of the last changes, which may be out of date.
     Told(usize, usize),
     Read(usize),
@@ -48,7 +48,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => n().prop_map(Step::Renew),
         1 => n().prop_map(Step::Forget),
         6 => (who(), 0..3_u8, any::<bool>()).prop_map(|(who, data, is_new)| Step::Put(who, data, is_new)),
-        4 => (who(), prop_oneof![Just(0), Just(10_000)]).prop_map(|(who, grace)| Step::Remove(who, grace)),
+        4 => (who(), prop_oneof![Just(None), Just(Some(0)), Just(Some(10_000)), Just(Some(40_000))]).prop_map(|(who, grace)| Step::Remove(who, grace)),
         5 => (0..=NODES, 0..8_usize).prop_map(|(n, which)| Step::Told(n, which)),
         2 => (0..TOPICS.len()).prop_map(Step::Read),
         3 => n().prop_map(Step::Reap),
@@ -247,7 +247,8 @@ impl World {
             }
             Step::Remove((n, topic, key), grace) => {
                 let (lease, reference) = self.lease(n).await;
-                let (topic, key, grace) = (TOPICS[topic], KEYS[key], Duration::from_millis(grace));
+                let (topic, key, grace) =
+                    (TOPICS[topic], KEYS[key], grace.map(Duration::from_millis));
                 let ours = self.redis.members.remove(lease, topic, key, grace);
                 let ours = ours.await.unwrap();
                 let theirs = self.table.remove(self.now, reference, (topic, key), grace);

@@ -72,7 +72,7 @@ local function linked(names, lease, most)
   return found
 end
 
--- An entry: `rows` of (lease, data), `data`, `since`, `grace` (since, until), `is_lost`, `told`, `teller` (lease, change) and `orphan`.
+-- An entry: `rows` of (lease, data), `data`, `since`, `grace` (since, until, beside rows too), `is_lost`, `told`, `teller` (lease, change) and `orphan`.
 -- A change: version, kind, data, since.
 local function load(name)
   local packed = redis.call('HGET', ENTRIES, name)
@@ -153,7 +153,6 @@ function verbs.put(lease, topic, key, data, is_new, most)
   if not entry and redis.call('ZLEXCOUNT', NAMES, range_of(topic)) >= tonumber(most) then return { -1 } end
   entry = entry or { rows = {} }
   if not is_there(entry) then entry.since = now end
-  set_grace(name, entry, nil)
   -- An older incarnation of this node is over.
   local node, place = string.match(lease, '%-.*'), 1
   local function of_node(of) return string.match(of, '%-.*') == node end
@@ -167,17 +166,22 @@ function verbs.put(lease, topic, key, data, is_new, most)
   return { 1, hand_out(name, entry, lease) }
 end
 
+-- Without a grace, the row came to nothing, and the rest of an earlier grace holds.
 function verbs.remove(lease, topic, key, grace)
   local name = name_of(topic, key)
   local entry = redis.call('ZSCORE', LEASES, lease) and load(name)
   if not entry then return {} end
   grace = tonumber(grace)
   local taken = take_rows(entry, function(of) return of == lease end)
+  local is_final = grace == 0 and #entry.rows == 0
   -- A member in its grace may leave for good.
-  if #taken > 0 or (grace == 0 and entry.grace) then
+  if #taken > 0 or (is_final and entry.grace) then
     entry.is_lost = false
-    local stays = #entry.rows == 0 and grace > 0
-    set_grace(name, entry, stays and { now, now + grace } or nil)
+    if is_final then
+      set_grace(name, entry, nil)
+    elseif grace and grace > 0 then
+      set_grace(name, entry, { now, now + grace })
+    end
     unlink(ROWS, lease, name)
   end
   return { hand_out(name, entry, lease) }
@@ -215,7 +219,7 @@ function verbs.read(topic)
         if counts(row[1]) and now - renewed <= OVERDUE then status = 'here' end
         at = math.max(at, renewed)
       end
-      if entry.grace then status, at = 'away', entry.grace[1] end
+      if entry.grace and #entry.rows == 0 then status, at = 'away', entry.grace[1] end
       local _, key = parts_of(name)
       members[#members + 1] = { key, entry.data, entry.since, status, at }
     end
@@ -239,7 +243,11 @@ local function next_over()
       unlink(ROWS, dead, name)
       unlink(TELLERS, dead, name)
       local entry = load(name)
-      if #take_rows(entry, function(of) return of == dead end) > 0 then entry.is_lost = true end
+      if #take_rows(entry, function(of) return of == dead end) > 0 then
+        entry.is_lost = true
+        -- A lost member has no grace, even if another stream has left it one.
+        if #entry.rows == 0 then set_grace(name, entry, nil) end
+      end
       if entry.teller and entry.teller[1] == dead then
         entry.orphan, entry.teller = entry.teller[2], nil
       end

@@ -51,7 +51,7 @@ const MOST: usize = 256;
 /// // Publish the change here.
 /// assert_eq!(tables.told(lease, &joined).await?, None);
 /// assert_eq!(tables.read("room:tea").await?.len(), 1);
-/// let left = tables.remove(lease, "room:tea", "ann", Duration::ZERO).await?;
+/// let left = tables.remove(lease, "room:tea", "ann", Some(Duration::ZERO)).await?;
 /// assert!(left.is_some());
 /// # Ok(())
 /// # }
@@ -70,8 +70,8 @@ pub trait Tables: Send + Sync {
         incarnation: Option<u64>,
     ) -> BoxFuture<'_, Result<Lease, BackplaneError>>;
 
-    /// Puts the row of a member, with its data as JSON, in place of the row that this node has. This ends the member's
-    /// grace. A topic that has `most` members accepts no other.
+    /// Puts the row of a member, with its data as JSON, in place of the row that this node has. The member's grace runs
+    /// on, but does not count while there are rows. A topic that has `most` members accepts no other.
     ///
     /// If the row `is_new`, because a stream has appeared, it is the newest row of the member. Otherwise a node puts it
     /// again, or goes back to the data of an older stream. Then it takes the place of the row that this node has or, if
@@ -91,7 +91,9 @@ pub trait Tables: Send + Sync {
     ) -> BoxFuture<'a, Result<PutAnswer, BackplaneError>>;
 
     /// Removes the row that exactly this lease has of a member. If it was the last row, the member stays for the grace
-    /// without a row. If the grace is zero, a member without a row leaves at once.
+    /// without a row. If the grace is zero, a member without a row leaves at once. If there is no grace, the row came to
+    /// nothing, as when a stream was refused. Then the member stays for the rest of an earlier grace, if there is one. A
+    /// member whose last row has expired has no grace.
     ///
     /// # Errors
     ///
@@ -101,7 +103,7 @@ pub trait Tables: Send + Sync {
         lease: Lease,
         topic: &'a str,
         key: &'a str,
-        grace: Duration,
+        grace: Option<Duration>,
     ) -> BoxFuture<'a, Result<Option<MemberChange>, BackplaneError>>;
 
     /// Records that a change was published, if this lease is still its publisher, and returns the next change of that
@@ -257,7 +259,7 @@ impl Tables for LocalTables {
         lease: Lease,
         topic: &'a str,
         key: &'a str,
-        grace: Duration,
+        grace: Option<Duration>,
     ) -> BoxFuture<'a, Result<Option<MemberChange>, BackplaneError>> {
         self.ask(move |table, now| table.remove(now, lease, (topic, key), grace))
     }

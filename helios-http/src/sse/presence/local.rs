@@ -27,8 +27,20 @@ pub(super) enum Step {
     },
     Remove {
         lease: Lease,
-        grace: Duration,
+        leaving: Leaving,
     },
+}
+
+/// How a stream leaves a member.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Leaving {
+    /// The member may come back until this time of the hub.
+    Away(Duration),
+    /// The app has removed the member.
+    Final,
+    /// The stream was never live. So the member is as it was before the stream appeared.
+    #[default]
+    Undone,
 }
 
 /// The result of putting a row.
@@ -58,8 +70,8 @@ struct Slot {
     streams: Vec<(ClientId, Arc<str>)>,
     /// The version of the last change of the data that counts. A stream that appears is such a change, too.
     version: u64,
-    /// The grace of the member when it has no stream any more.
-    grace: Duration,
+    /// How the last stream that was live has left.
+    leaving: Leaving,
     /// The row that the tables may hold, by its lease and version.
     row: Option<(Lease, u64)>,
     /// Whether a task is bringing the tables up to date.
@@ -93,7 +105,7 @@ impl Slot {
             }),
             (None, Some((lease, _))) => Some(Step::Remove {
                 lease,
-                grace: self.grace,
+                leaving: self.leaving,
             }),
             (None, None) => None,
         }
@@ -122,7 +134,7 @@ impl Local {
         topics.insert(Arc::clone(&name.0), Arc::clone(&name.1));
         let mut changed = Vec::new();
         if let Some(before) = before {
-            self.take_from(&before, stream, Duration::ZERO);
+            self.take_from(&before, stream, Leaving::Final);
             changed.push(before);
         }
         self.version += 1;
@@ -144,19 +156,24 @@ impl Local {
     }
 
     /// Removes a stream's member from a topic.
-    pub(super) fn disappear(&mut self, stream: ClientId, topic: &str) -> Option<Name> {
+    pub(super) fn disappear(
+        &mut self,
+        stream: ClientId,
+        topic: &str,
+        leaving: Leaving,
+    ) -> Option<Name> {
         let topics = self.by_stream.get_mut(&stream)?;
         let (topic, key) = topics.remove_entry(topic)?;
         if topics.is_empty() {
             self.by_stream.remove(&stream);
         }
         let name = (topic, key);
-        self.take_from(&name, stream, Duration::ZERO);
+        self.take_from(&name, stream, leaving);
         Some(name)
     }
 
     /// Removes a stream that has ended from all topics.
-    pub(super) fn over(&mut self, stream: ClientId, grace: Duration) -> Vec<Name> {
+    pub(super) fn over(&mut self, stream: ClientId, leaving: Leaving) -> Vec<Name> {
         let names: Vec<_> = self
             .by_stream
             .remove(&stream)
@@ -164,29 +181,31 @@ impl Local {
             .flatten()
             .collect();
         for name in &names {
-            self.take_from(name, stream, grace);
+            self.take_from(name, stream, leaving);
         }
         names
     }
 
     /// Removes all streams.
-    pub(super) fn all_over(&mut self, grace: Duration) -> Vec<Name> {
+    pub(super) fn all_over(&mut self, leaving: Leaving) -> Vec<Name> {
         let streams: Vec<_> = self.by_stream.keys().copied().collect();
         let names: HashSet<_> = streams
             .into_iter()
-            .flat_map(|stream| self.over(stream, grace))
+            .flat_map(|stream| self.over(stream, leaving))
             .collect();
         names.into_iter().collect()
     }
 
-    fn take_from(&mut self, name: &Name, stream: ClientId, grace: Duration) {
+    fn take_from(&mut self, name: &Name, stream: ClientId, leaving: Leaving) {
         let Some(slot) = self.slots.get_mut(name) else {
             return;
         };
         let before = slot.data();
         slot.streams.retain(|(known, _)| *known != stream);
         slot.waiting.retain(|it| it.stream != stream);
-        slot.grace = grace;
+        if leaving != Leaving::Undone {
+            slot.leaving = leaving;
+        }
         // For the tables, a stream that did not count changes nothing.
         if slot.data() != before {
             self.version += 1;
@@ -281,7 +300,7 @@ impl Local {
         for it in failed.into_iter().rev() {
             match it.before {
                 Some(before) => self.set_data(name, it.stream, before),
-                None => drop(self.disappear(it.stream, &name.0)),
+                None => drop(self.disappear(it.stream, &name.0, Leaving::Undone)),
             }
             // The receiver may have been dropped.
             let _ = it.waiter.send(Err(error.clone()));

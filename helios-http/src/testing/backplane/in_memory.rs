@@ -316,7 +316,7 @@ impl Tables for InMemory {
         lease: Lease,
         topic: &'a str,
         key: &'a str,
-        grace: Duration,
+        grace: Option<Duration>,
     ) -> BoxFuture<'a, Result<Option<MemberChange>, BackplaneError>> {
         self.if_reached(self.shared.tables.remove(lease, topic, key, grace))
     }

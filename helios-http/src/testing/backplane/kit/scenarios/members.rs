@@ -72,7 +72,13 @@ impl<'a> Node<'a> {
     }
 
     async fn remove(&self, key: &str, grace: Duration) -> Result<Option<MemberChange>, Found> {
-        let remove = self.tables.remove(self.lease, self.topic, key, grace);
+        let remove = self.tables.remove(self.lease, self.topic, key, Some(grace));
+        answered("tables.remove", remove).await
+    }
+
+    /// Removes a row that came to nothing.
+    async fn take_back(&self, key: &str) -> Result<Option<MemberChange>, Found> {
+        let remove = self.tables.remove(self.lease, self.topic, key, None);
         answered("tables.remove", remove).await
     }
 
@@ -227,6 +233,12 @@ impl<B: Backplane> Scene<B> {
         two.silent(two.put("ann", "1").await?, "coming back")
             .await?;
         one.reads(&[("ann", "1", "here")]).await?;
+        // A row that comes to nothing leaves the rest of the grace.
+        two.silent(two.take_back("ann").await?, "a row that came to nothing")
+            .await?;
+        one.reads(&[("ann", "1", "away")]).await?;
+        two.silent(two.put("ann", "1").await?, "coming back")
+            .await?;
         // Without a grace it leaves at once.
         two.silent(two.remove("ann", GRACE).await?, "a grace")
             .await?;
