@@ -32,6 +32,16 @@ fn lease(table: &mut Table, now: Duration, n: usize) -> Lease {
     Lease::new(node(n), table.renew(now, node(n), None))
 }
 
+/// Renews leases for this many seconds from `now` on.
+fn live(table: &mut Table, now: Duration, seconds: u64, leases: &[Lease]) {
+    for after in (5..=seconds).step_by(5) {
+        for lease in leases {
+            let number = table.renew(now + secs(after), lease.node, Some(lease.incarnation));
+            assert_eq!(number, lease.incarnation);
+        }
+    }
+}
+
 fn put(table: &mut Table, now: Duration, lease: Lease, key: &str) -> Option<MemberChange> {
     match table.put(now, lease, (TOPIC, key, "null"), 100, true) {
         PutAnswer::Kept(change) => change,
@@ -92,7 +102,9 @@ fn a_member_that_comes_back_in_the_grace_changes_nothing() {
     assert_eq!(table.remove(now, one, (TOPIC, "ann"), Some(GRACE)), None);
     let status = table.read(now, TOPIC)[0].status;
     assert!(matches!(status, MemberStatus::Away { .. }));
+    live(&mut table, now, 5, &[two]);
     assert_eq!(put(&mut table, now + secs(9), two, "ann"), None);
+    live(&mut table, now, 10, &[two]);
     assert_eq!(table.reap(now + secs(14), two, 10), []);
     assert_eq!(table.read(now + secs(14), TOPIC).len(), 1);
 }
@@ -106,9 +118,7 @@ fn a_row_that_came_to_nothing_leaves_the_rest_of_the_grace() {
     assert_eq!(table.remove(now, one, (TOPIC, "ann"), Some(GRACE)), None);
     let away = table.read(now, TOPIC);
     let later = now + secs(5);
-    for lease in [one, two] {
-        table.renew(later, lease.node, Some(lease.incarnation));
-    }
+    live(&mut table, now, 5, &[one, two]);
     assert_eq!(put(&mut table, later, two, "ann"), None);
     assert_eq!(table.read(later, TOPIC)[0].status, MemberStatus::Here);
     assert_eq!(table.remove(later, two, (TOPIC, "ann"), None), None);
@@ -133,9 +143,7 @@ fn a_member_with_rows_stays_after_its_grace_and_a_lost_one_has_none() {
     assert_eq!(put(&mut table, now, two, "ann"), None);
     let long = Some(secs(60));
     assert_eq!(table.remove(now, one, (TOPIC, "ann"), long), None);
-    for after in [5, 10] {
-        table.renew(now + secs(after), one.node, Some(one.incarnation));
-    }
+    live(&mut table, now, 10, &[one]);
     let lost = table.reap(now + LEASE, one, 10);
     assert!(lost.len() == 1 && is_left(&lost[0], true), "{lost:?}");
     table.told(&lost[0], one);
@@ -165,7 +173,7 @@ fn a_row_of_a_dead_lease_is_lost_once() {
         since: std::time::SystemTime::UNIX_EPOCH + now,
     };
     assert_eq!(status(&table, now + secs(8)), unconfirmed);
-    table.renew(now + secs(10), two.node, Some(two.incarnation));
+    live(&mut table, now, 10, &[two]);
     assert_eq!(table.reap(now + secs(14), two, 10), []);
     let lost = table.reap(now + LEASE, two, 10);
     assert!(lost.len() == 1 && is_left(&lost[0], true), "{lost:?}");
@@ -193,12 +201,47 @@ fn a_node_that_slept_keeps_its_later_rows() {
 }
 
 #[test]
+fn after_a_break_of_all_nodes_only_those_that_do_not_come_back_are_lost() {
+    let (mut table, now) = (Table::new(0), secs(1));
+    let (one, two) = (lease(&mut table, now, 0), lease(&mut table, now, 1));
+    for (lease, key) in [(one, "ann"), (two, "bob")] {
+        let joined = put(&mut table, now, lease, key).unwrap();
+        assert_eq!(table.told(&joined, lease), None);
+    }
+    let now = now + 2 * LEASE;
+    // Whichever call is the first.
+    assert_eq!(table.reap(now, one, 10), []);
+    let keys = |table: &Table, at| {
+        let rows = table.read(at, TOPIC);
+        rows.iter()
+            .map(|row| row.key.to_string())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(keys(&table, now), ["ann", "bob"]);
+    let refused = table.put(now, one, (TOPIC, "ann", "null"), 100, false);
+    assert_eq!(refused, PutAnswer::LeaseLost);
+    let again = table.renew(now, one.node, Some(one.incarnation));
+    assert!(again > two.incarnation);
+    let again = Lease::new(one.node, again);
+    assert_eq!(put(&mut table, now, again, "ann"), None);
+    let status = |table: &Table, n: usize| table.read(now, TOPIC)[n].status;
+    assert_eq!(status(&table, 0), MemberStatus::Here);
+    let since = std::time::SystemTime::UNIX_EPOCH + now;
+    assert_eq!(status(&table, 1), MemberStatus::Unconfirmed { since });
+    live(&mut table, now, 10, &[again]);
+    assert_eq!(table.reap(now + secs(14), again, 10), []);
+    let lost = table.reap(now + LEASE, again, 10);
+    assert!(lost.len() == 1 && is_left(&lost[0], true), "{lost:?}");
+    assert_eq!(keys(&table, now + LEASE), ["ann"]);
+}
+
+#[test]
 fn the_change_of_a_dead_teller_is_handed_out_again() {
     let (mut table, now) = (Table::new(0), secs(1));
     let (one, two) = (lease(&mut table, now, 0), lease(&mut table, now, 1));
     let joined = put(&mut table, now, one, "ann").unwrap();
     assert_eq!(put(&mut table, now, two, "ann"), None);
-    table.renew(now + secs(10), two.node, Some(two.incarnation));
+    live(&mut table, now, 10, &[two]);
     assert_eq!(
         table.reap(now + LEASE, two, 10),
         std::slice::from_ref(&joined)
@@ -229,7 +272,7 @@ fn a_restored_member_comes_back_in_silence_or_is_lost() {
     assert_eq!(put(&mut table, now, one, "ann"), None);
     let since = table.read(now, TOPIC)[0].since;
     assert_eq!(since, std::time::SystemTime::UNIX_EPOCH + secs(7));
-    table.renew(now + secs(10), one.node, Some(one.incarnation));
+    live(&mut table, now, 10, &[one]);
     let lost = table.reap(now + LEASE, one, 10);
     assert!(lost.len() == 1 && is_left(&lost[0], true), "{lost:?}");
     assert_eq!(&*lost[0].key, "bob");

@@ -228,3 +228,16 @@ async fn a_member_that_the_app_removes_has_no_grace_left() {
     assert_eq!(told(&mut looker).await, "left ann left");
     assert!(before.elapsed() < Duration::from_secs(1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_stood_still_loses_no_member() {
+    let app = alone(|_| {});
+    let mut looker = open(&app, "/rooms/tea").await;
+    let _ann = open(&app, "/rooms/tea/ann/happy").await;
+    assert_eq!(told(&mut looker).await, "joined ann happy");
+    for seconds in [16, 8, 600] {
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+        hears_nothing(&mut looker, 20).await;
+        assert_eq!(present(&app).await, ["ann happy here"]);
+    }
+}

@@ -25,6 +25,10 @@
 //!
 //! The table gives out incarnations in ascending order. A node whose lease has expired gets a new incarnation and puts
 //! its rows again. Its old rows are removed only if their lease matches, so no row of a later incarnation is removed.
+//!
+//! If no node at all has renewed its lease for a while, the store stood still, or the process that has both. Then no
+//! node is dead for that reason. Earlier leases do not count any more, but their rows stay for the length of a lease, in
+//! which their nodes get new leases and put the rows again.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -206,9 +210,9 @@ type Name = (Arc<str>, Arc<str>);
 /// assert_eq!(table.read(now, "room:tea").len(), 1);
 ///
 /// // During the grace period no change is published. After it, she has left.
-/// let grace = Some(Duration::from_secs(10));
+/// let grace = Some(Duration::from_secs(5));
 /// assert_eq!(table.remove(now, lease, ("room:tea", "ann"), grace), None);
-/// let left = table.reap(now + Duration::from_secs(10), lease, 1);
+/// let left = table.reap(now + Duration::from_secs(5), lease, 1);
 /// assert_eq!(left[0].kind, MemberChangeKind::Left { is_lost: false });
 /// ```
 #[derive(Debug, Default)]
@@ -216,6 +220,8 @@ pub struct Table {
     /// When each lease expires.
     leases: HashMap<Lease, Duration>,
     incarnations: u64,
+    /// Leases up to this incarnation do not count any more.
+    uncounted: u64,
     version: u64,
     topics: HashMap<Arc<str>, BTreeMap<Arc<str>, Entry>>,
     /// When the grace period of each member ends.
@@ -357,6 +363,7 @@ impl Table {
     /// Renews a lease and returns its incarnation. If the lease has expired, or there was none, begins a new
     /// incarnation.
     pub fn renew(&mut self, now: Duration, node: NodeId, incarnation: Option<u64>) -> u64 {
+        self.notice_a_break(now);
         let known = incarnation.filter(|number| self.is_alive(now, Lease::new(node, *number)));
         let number = known.unwrap_or_else(|| {
             self.incarnations += 1;
@@ -367,7 +374,29 @@ impl Table {
     }
 
     fn is_alive(&self, now: Duration, lease: Lease) -> bool {
-        self.leases.get(&lease).is_some_and(|until| now < *until)
+        let until = self.leases.get(&lease);
+        self.counts(lease) && until.is_some_and(|until| now < *until)
+    }
+
+    fn counts(&self, lease: Lease) -> bool {
+        lease.incarnation > self.uncounted
+    }
+
+    /// Returns when a lease was last renewed.
+    fn renewed(&self, lease: Lease) -> Duration {
+        let until = self.leases.get(&lease).copied();
+        until.unwrap_or_default().saturating_sub(LEASE)
+    }
+
+    /// Gives all nodes the length of a lease to put their rows again, if none of them could renew its lease for a while.
+    fn notice_a_break(&mut self, now: Duration) {
+        let newest = self.leases.values().max();
+        if newest.is_some_and(|until| now + LEASE > *until + OVERDUE) {
+            self.uncounted = self.incarnations;
+            for until in self.leases.values_mut() {
+                *until = now + LEASE;
+            }
+        }
     }
 
     /// Puts a row, given as topic, key and data. The topic may have at most `most` members. A row that is new is the
@@ -381,6 +410,7 @@ impl Table {
         most: usize,
         is_new: bool,
     ) -> PutAnswer {
+        self.notice_a_break(now);
         if !self.is_alive(now, lease) {
             return PutAnswer::LeaseLost;
         }
@@ -414,6 +444,7 @@ impl Table {
         (topic, key): (&str, &str),
         grace: Option<Duration>,
     ) -> Option<MemberChange> {
+        self.notice_a_break(now);
         let name = self.name(topic, key);
         if !self.leases.contains_key(&lease) {
             return None;
@@ -485,20 +516,21 @@ impl Table {
         if let (Some((since, _)), true) = (entry.grace, entry.rows.is_empty()) {
             return MemberStatus::Away { since: time(since) };
         }
-        let leases = entry.rows.iter();
-        let until = leases.filter_map(|row| self.leases.get(&row.lease)).max();
-        let renewed = until.map_or(Duration::ZERO, |until| until.saturating_sub(LEASE));
-        match now.saturating_sub(renewed) > OVERDUE {
-            true => MemberStatus::Unconfirmed {
-                since: time(renewed),
-            },
-            false => MemberStatus::Here,
+        let leases = || entry.rows.iter().map(|row| row.lease);
+        let is_fresh = |lease| now.saturating_sub(self.renewed(lease)) <= OVERDUE;
+        if leases().any(|lease| self.counts(lease) && is_fresh(lease)) {
+            return MemberStatus::Here;
+        }
+        let since = leases().map(|lease| self.renewed(lease)).max();
+        MemberStatus::Unconfirmed {
+            since: time(since.unwrap_or_default()),
         }
     }
 
     /// Removes rows and tellers whose lease has expired, and ends grace periods that are over. Hands the changes that
     /// result to this lease, up to `most` of them.
     pub fn reap(&mut self, now: Duration, lease: Lease, most: usize) -> Vec<MemberChange> {
+        self.notice_a_break(now);
         let mut changes = Vec::new();
         if !self.is_alive(now, lease) {
             return changes;
@@ -526,7 +558,8 @@ impl Table {
             return Some(name);
         }
         loop {
-            let dead = self.leases.iter().find(|(_, until)| **until <= now);
+            let dead = self.leases.iter().filter(|(_, until)| **until <= now);
+            let dead = dead.min_by_key(|(lease, until)| (**until, lease.incarnation));
             let dead = *dead?.0;
             let first =
                 |names: &HashMap<Lease, HashSet<Name>>| names.get(&dead)?.iter().next().cloned();

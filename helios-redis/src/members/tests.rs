@@ -39,6 +39,8 @@ enum Step {
     Read(usize),
     Reap(usize),
     Pass(u64),
+    /// Time passes in which no node renews its lease.
+    StandStill,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -53,6 +55,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (0..TOPICS.len()).prop_map(Step::Read),
         3 => n().prop_map(Step::Reap),
         3 => (1..9_000_u64).prop_map(Step::Pass),
+        1 => Just(Step::StandStill),
     ];
     prop::collection::vec(step, 1..120)
 }
@@ -260,6 +263,13 @@ impl World {
                 assert_eq!(ours, self.table.read(self.now, TOPICS[topic]));
             }
             Step::Reap(n) => self.reap(n).await,
+            Step::StandStill => {
+                self.set_clock(self.now + 2 * LEASE).await;
+                self.renew_now(REAPER).await;
+                for end in self.ends.values_mut() {
+                    *end = self.now + LEASE;
+                }
+            }
             Step::Pass(millis) => self.pass(Duration::from_millis(millis)).await,
         }
     }
