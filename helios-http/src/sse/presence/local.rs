@@ -289,7 +289,8 @@ impl Local {
         }
     }
 
-    /// Fails the streams that wait for their rows up to this version, and restores their previous data.
+    /// Fails the streams that wait for their rows up to this version. Restores their previous data, unless a later change
+    /// of the stream waits as well.
     fn give_back(&mut self, name: &Name, version: u64, error: &SseError) {
         let Some(slot) = self.slots.get_mut(name) else {
             return;
@@ -298,9 +299,14 @@ impl Local {
         let failed: Vec<_> = failed.collect();
         // If a stream has changed several times, the first change holds the data from before all of them.
         for it in failed.into_iter().rev() {
-            match it.before {
-                Some(before) => self.set_data(name, it.stream, before),
-                None => drop(self.disappear(it.stream, &name.0, Leaving::Undone)),
+            let later = self
+                .slots
+                .get_mut(name)
+                .and_then(|slot| slot.later(it.stream));
+            match (later, it.before) {
+                (Some(later), before) => later.before = before,
+                (None, Some(before)) => self.set_data(name, it.stream, before),
+                (None, None) => drop(self.disappear(it.stream, &name.0, Leaving::Undone)),
             }
             // The receiver may have been dropped.
             let _ = it.waiter.send(Err(error.clone()));
@@ -331,6 +337,12 @@ impl Local {
 }
 
 impl Slot {
+    /// Returns the first change that a stream waits for.
+    fn later(&mut self, stream: ClientId) -> Option<&mut Waiting> {
+        let mut waiting = self.waiting.iter_mut();
+        waiting.find(|it| it.stream == stream)
+    }
+
     /// Notifies the streams that wait for this version or an earlier one that their row is there.
     fn answer(&mut self, version: u64) {
         for it in self.waiting.extract_if(.., |it| it.version <= version) {
@@ -344,3 +356,6 @@ impl Slot {
 pub(super) fn too_many(limit: usize) -> SseError {
     SseError::Presence(PresenceError::TooManyMembers { limit })
 }
+
+#[cfg(test)]
+mod tests;
