@@ -581,7 +581,8 @@ impl<'a> Telling<'a> {
     fn begin(all: &'a Mutex<HashSet<u64>>, version: u64) -> Option<Self> {
         let begins = lock(all).insert(version);
         let version = Some(version);
-        begins.then_some(Self { all, version })
+        // Not `then_some`, which would drop the mark of the other one.
+        begins.then(|| Self { all, version })
     }
 
     fn keep(mut self) {
@@ -630,4 +631,20 @@ async fn within<T>(
     timeout(TIMEOUT, answer)
         .await
         .unwrap_or_else(|_| Err(late()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_that_is_being_published_is_not_begun_again() {
+        let all = Mutex::default();
+        let telling = Telling::begin(&all, 7).unwrap();
+        for _ in 0..2 {
+            assert!(Telling::begin(&all, 7).is_none());
+        }
+        drop(telling);
+        assert!(Telling::begin(&all, 7).is_some());
+    }
 }
