@@ -23,6 +23,8 @@ struct Cuttable {
     is_mute: Arc<AtomicBool>,
     /// Entries are stored or removed, but the response is lost.
     loses_answers: Arc<AtomicBool>,
+    /// The next change that is confirmed panics.
+    panics: Arc<AtomicBool>,
 }
 
 impl Cuttable {
@@ -32,6 +34,7 @@ impl Cuttable {
             is_cut: Arc::default(),
             is_mute: Arc::default(),
             loses_answers: Arc::default(),
+            panics: Arc::default(),
         }
     }
 
@@ -147,6 +150,7 @@ impl Tables for Cuttable {
         lease: Lease,
         change: &'a MemberChange,
     ) -> BoxFuture<'a, Result<Option<MemberChange>, BackplaneError>> {
+        assert!(!self.panics.swap(false, Ordering::SeqCst), "a panic");
         self.inner.told(lease, change)
     }
     fn read<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Vec<MemberRow>, BackplaneError>> {
@@ -336,4 +340,27 @@ async fn a_failed_return_leaves_the_grace_as_it_was() {
     link.lose_answers(false);
     assert_eq!(told(&mut looker).await, "left ann left");
     assert!(since.elapsed() >= Duration::from_secs(9), "{since:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_of_the_backplane_delays_a_change_and_no_others() {
+    let (link, one, _two, mut looker) = two_nodes(&InMemory::new()).await;
+    link.mute(true);
+    let _members = [
+        open(&one, "/rooms/tea/ann/happy").await,
+        open(&one, "/rooms/tea/bob/calm").await,
+        open(&one, "/rooms/tea/cy/calm").await,
+    ];
+    link.mute(false);
+    link.panics.store(true, Ordering::SeqCst);
+    let mut news = Vec::new();
+    for _ in 0..3 {
+        news.push(told(&mut looker).await);
+    }
+    news.sort();
+    assert_eq!(
+        news,
+        ["joined ann happy", "joined bob calm", "joined cy calm"]
+    );
+    hears_nothing(&mut looker, 30).await;
 }

@@ -29,7 +29,7 @@
 mod local;
 mod snapshots;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -80,7 +80,7 @@ pub(crate) struct Presence {
     /// Held by the task that renews the lease.
     renewing: tokio::sync::Mutex<()>,
     /// Changes that this node has to publish but could not yet.
-    untold: Mutex<Vec<(Lease, MemberChange)>>,
+    untold: Mutex<VecDeque<(Lease, MemberChange)>>,
     /// Versions of the changes that are being published here. The tables may return them again meanwhile.
     telling: Mutex<HashSet<u64>>,
     snapshots: Mutex<Snapshots>,
@@ -376,7 +376,7 @@ impl Presence {
                     tracing::warn!(error, "a presence change could not be published yet");
                     // It stays marked until it is tried again.
                     telling.keep();
-                    lock(&self.untold).push((lease, this));
+                    lock(&self.untold).push_back((lease, this));
                     return false;
                 }
             }
@@ -386,8 +386,13 @@ impl Presence {
 
     /// Publishes the changes that could not be published before.
     async fn tell_late(&self) {
-        let untold = std::mem::take(&mut *lock(&self.untold));
-        for (lease, change) in untold {
+        // A change that fails again is behind those that were here.
+        let count = lock(&self.untold).len();
+        for _ in 0..count {
+            // One at a time, so that a panic in one leaves the others for the next attempt.
+            let Some((lease, change)) = lock(&self.untold).pop_front() else {
+                return;
+            };
             lock(&self.telling).remove(&change.version);
             self.tell(lease, Some(change)).await;
         }
