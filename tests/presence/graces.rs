@@ -241,3 +241,48 @@ async fn a_process_that_stood_still_loses_no_member() {
         assert_eq!(present(&app).await, ["ann happy here"]);
     }
 }
+
+/// Runs this on another runtime, which ends then.
+fn elsewhere<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let thread = std::thread::spawn(move || runtime().block_on(work));
+    thread.join().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_runtime_that_ends_takes_no_work_with_it() {
+    let app = alone(|_| {});
+    let mut looker = open(&app, "/rooms/tea").await;
+    let stream = app.sse_service().create_connection();
+    for _ in 0..2 {
+        let appear = stream.appear("room:tea", member("ann", "happy"));
+        appear.await.unwrap();
+        assert_eq!(told(&mut looker).await, "joined ann happy");
+        let last = stream.clone();
+        elsewhere(async move { last.disappear("room:tea") });
+        assert_eq!(told(&mut looker).await, "left ann left");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn members_outlive_the_runtime_of_the_first_one() {
+    let app = alone(|_| {});
+    let sse = app.sse_service();
+    let first = sse.create_connection();
+    let ann = first.clone();
+    let appeared = elsewhere(async move { ann.appear("room:tea", member("ann", "happy")).await });
+    appeared.unwrap();
+    let second = sse.create_connection();
+    let appear = second.appear("room:tea", member("bob", "calm"));
+    appear.await.unwrap();
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(present(&app).await, ["ann happy here", "bob calm here"]);
+    first.disappear("room:tea");
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(present(&app).await, ["bob calm here"]);
+}

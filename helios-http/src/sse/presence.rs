@@ -44,6 +44,7 @@ use helios_core::sse::{ClientId, CloseReason, SseError};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -88,10 +89,24 @@ pub(crate) struct Presence {
     /// When the graces of members that were here end, in quarters of a second of the hub's time.
     deadlines: Mutex<BTreeSet<u64>>,
     alarm: Arc<Notify>,
-    runtime: Mutex<Option<Handle>>,
+    keeper: Mutex<Option<Keeper>>,
     /// Signalled when a task that brings a member up to date ends.
     quiet: Notify,
     stopped: CancellationToken,
+}
+
+/// The runtime of the tasks that renew the lease and reap, and one of them. Other work runs there as well, since the
+/// runtime of a caller may end before its work does.
+struct Keeper {
+    runtime: Handle,
+    leasing: JoinHandle<Option<()>>,
+}
+
+impl Keeper {
+    /// Whether the runtime and the tasks have ended.
+    fn is_over(&self) -> bool {
+        self.leasing.is_finished()
+    }
 }
 
 /// A lease, and when it was last renewed, by this node's clock. The lease is at least that old.
@@ -122,7 +137,7 @@ impl Presence {
             workers: Semaphore::new(WORKERS),
             deadlines: Mutex::default(),
             alarm: Arc::default(),
-            runtime: Mutex::default(),
+            keeper: Mutex::default(),
             quiet: Notify::new(),
             stopped: CancellationToken::new(),
         }
@@ -226,22 +241,31 @@ impl Presence {
     /// Starts tasks that bring the rows of these members up to date.
     fn begin(self: &Arc<Self>, names: impl IntoIterator<Item = Name>) {
         for name in names {
-            let runtime = || lock(&self.runtime).clone();
-            let Some(runtime) = Handle::try_current().ok().or_else(runtime) else {
+            let Some(runtime) = self.runtime() else {
                 // The node is going down, so its lease expires.
                 return;
             };
             if lock(&self.local).begin(&name) {
-                let this = Arc::clone(self);
-                runtime.spawn(async move {
-                    let work = this.bring_up_to_date(&name);
-                    if caught_in("a backplane's `tables`", work).await.is_none() {
-                        lock(&this.local).pause(&name, &SseError::Panicked);
-                    }
-                    this.quiet.notify_waiters();
-                });
+                let work = Work {
+                    presence: Arc::clone(self),
+                    name,
+                    failure: Some(SseError::Closed(CloseReason::Shutdown)),
+                };
+                runtime.spawn(work.run());
             }
         }
+    }
+
+    /// Returns the runtime of the keeper, or that of the caller if there is no such runtime any more.
+    fn runtime(&self) -> Option<Handle> {
+        let keeper = lock(&self.keeper);
+        let (over, alive) = match &*keeper {
+            Some(keeper) if keeper.is_over() => (Some(&keeper.runtime), None),
+            keeper => (None, keeper.as_ref().map(|keeper| &keeper.runtime)),
+        };
+        // After a stop the tasks are over, but not their runtime.
+        let current = || Handle::try_current().ok();
+        alive.cloned().or_else(current).or_else(|| over.cloned())
     }
 
     async fn bring_up_to_date(self: &Arc<Self>, name: &Name) {
@@ -458,26 +482,23 @@ impl Presence {
         SseEvent::json(data).event(format!("{prefix}{name}"))
     }
 
-    /// Starts the tasks that renew the lease and report members whose grace has ended.
+    /// Starts the tasks that renew the lease and report members whose grace has ended, unless they run.
     pub(crate) fn keep(self: &Arc<Self>) {
         let Ok(current) = Handle::try_current() else {
             return;
         };
-        let mut runtime = lock(&self.runtime);
-        if runtime.is_some() {
+        let mut keeper = lock(&self.keeper);
+        let is_kept = keeper.as_ref().is_some_and(|keeper| !keeper.is_over());
+        if is_kept || self.stopped.is_cancelled() {
             return;
         }
-        current.spawn(
-            self.stopped
-                .clone()
-                .run_until_cancelled_owned(self.leasing()),
-        );
-        current.spawn(
-            self.stopped
-                .clone()
-                .run_until_cancelled_owned(self.reaping()),
-        );
-        *runtime = Some(current);
+        let stopped = || self.stopped.clone();
+        let leasing = current.spawn(stopped().run_until_cancelled_owned(self.leasing()));
+        current.spawn(stopped().run_until_cancelled_owned(self.reaping()));
+        *keeper = Some(Keeper {
+            runtime: current,
+            leasing,
+        });
     }
 
     /// Renews the lease. This task does nothing else that may take longer than a lease.
@@ -572,6 +593,31 @@ impl Presence {
             );
         }
         self.stopped.cancel();
+    }
+}
+
+/// The task that brings a member up to date.
+struct Work {
+    presence: Arc<Presence>,
+    name: Name,
+    /// The error for the streams that wait if the task ends early: when it panics or its runtime ends.
+    failure: Option<SseError>,
+}
+
+impl Work {
+    async fn run(mut self) {
+        let work = self.presence.bring_up_to_date(&self.name);
+        let done = caught_in("a backplane's `tables`", work).await;
+        self.failure = done.is_none().then_some(SseError::Panicked);
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        if let Some(failure) = &self.failure {
+            lock(&self.presence.local).pause(&self.name, failure);
+        }
+        self.presence.quiet.notify_waiters();
     }
 }
 
