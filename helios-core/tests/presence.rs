@@ -209,7 +209,7 @@ fn after_a_break_of_all_nodes_only_those_that_do_not_come_back_are_lost() {
         assert_eq!(table.told(&joined, lease), None);
     }
     let now = now + 2 * LEASE;
-    // Whichever call is the first.
+    // It is noticed by whichever call is the first.
     assert_eq!(table.reap(now, one, 10), []);
     let keys = |table: &Table, at| {
         let rows = table.read(at, TOPIC);
@@ -263,6 +263,29 @@ fn a_change_whose_answer_was_lost_is_handed_out_again() {
 }
 
 #[test]
+fn a_change_that_was_taken_back_is_reported_to_those_who_saw_it() {
+    let (mut table, now) = (Table::new(0), secs(1));
+    let one = lease(&mut table, now, 0);
+    let put = |table: &mut Table, data| match table.put(now, one, (TOPIC, "ann", data), 9, true) {
+        PutAnswer::Kept(change) => change,
+        other => panic!("{other:?}"),
+    };
+    let joined = put(&mut table, "1").unwrap();
+    assert!(put(&mut table, "2").is_some() && put(&mut table, "1").is_some());
+    let again = table.told(&joined, one).unwrap();
+    assert!(matches!(&again.kind, MemberChangeKind::Updated { data, .. } if **data == *"1"));
+    assert_eq!(table.told(&again, one), None);
+    // Nor does a page keep a member that was there for a moment.
+    let left = table.remove(now, one, (TOPIC, "ann"), FINAL).unwrap();
+    put(&mut table, "3");
+    table.remove(now, one, (TOPIC, "ann"), FINAL);
+    let again = table.told(&left, one).unwrap();
+    assert!(is_left(&again, false) && again.version > left.version);
+    assert_eq!(table.told(&again, one), None);
+    assert!(put(&mut table, "4").is_some());
+}
+
+#[test]
 fn a_restored_member_comes_back_in_silence_or_is_lost() {
     let (mut table, now) = (Table::new(0), secs(1_000));
     for key in ["ann", "bob"] {
@@ -303,6 +326,8 @@ enum Step {
     /// Loses answers on their way.
     Lose(usize),
     Pass(u64),
+    /// A page loads the list.
+    List,
 }
 
 fn graces() -> impl Strategy<Value = Option<Duration>> {
@@ -321,6 +346,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => n.clone().prop_map(Step::Die),
         1 => n.prop_map(Step::Lose),
         3 => (1..8_u64).prop_map(Step::Pass),
+        3 => Just(Step::List),
     ];
     prop::collection::vec(step, 1..80)
 }
@@ -342,6 +368,8 @@ struct World {
     published: BTreeSet<u64>,
     /// The members known to a client that has read all events.
     seen: BTreeMap<String, String>,
+    /// The members known to pages that have read a list and all events since.
+    pages: Vec<BTreeMap<String, String>>,
 }
 
 impl World {
@@ -402,16 +430,28 @@ impl World {
             return;
         }
         let key = change.key.to_string();
-        let before = match &change.kind {
-            MemberChangeKind::Joined { data, .. } => {
-                let before = self.seen.insert(key, data.to_string());
-                assert_eq!(before, None, "joined twice");
-                return;
+        let was_there = self.seen.contains_key(&key);
+        match &change.kind {
+            MemberChangeKind::Joined { .. } => assert!(!was_there, "joined twice"),
+            MemberChangeKind::Updated { .. } => assert!(was_there, "{change:?} of nobody"),
+            // It may be for pages that have read a list in between.
+            _ => {}
+        }
+        for known in self.pages.iter_mut().chain([&mut self.seen]) {
+            match &change.kind {
+                MemberChangeKind::Joined { data, .. } | MemberChangeKind::Updated { data, .. } => {
+                    known.insert(key.clone(), data.to_string());
+                }
+                MemberChangeKind::Left { .. } => drop(known.remove(&key)),
+                _ => {}
             }
-            MemberChangeKind::Updated { data, .. } => self.seen.insert(key, data.to_string()),
-            _ => self.seen.remove(&key),
-        };
-        assert!(before.is_some(), "{change:?} of nobody");
+        }
+    }
+
+    fn list(&self) -> BTreeMap<String, String> {
+        let rows = self.table.read(self.now, TOPIC).into_iter();
+        rows.map(|row| (row.key.to_string(), row.data.to_string()))
+            .collect()
     }
 
     fn tell(&mut self, n: usize, says_so: bool) {
@@ -442,6 +482,7 @@ impl World {
             // Another process takes the node's place, with its own lease and without members.
             Step::Die(n) => self.nodes[n] = Node::default(),
             Step::Lose(n) => self.nodes[n].untold.clear(),
+            Step::List => self.pages.push(self.list()),
             Step::Pass(seconds) => self.now += secs(seconds),
         }
     }
@@ -473,8 +514,10 @@ proptest! {
         let here: Vec<_> = here.into_iter().map(|key| KEYS[*key]).collect();
         let seen: Vec<_> = world.seen.keys().map(String::as_str).collect();
         prop_assert_eq!(&seen, &here);
-        let rows = world.table.read(world.now, TOPIC);
-        let rows: BTreeMap<_, _> = rows.iter().map(|row| (row.key.to_string(), row.data.to_string())).collect();
+        let rows = world.list();
+        for page in world.pages {
+            prop_assert_eq!(&page, &rows);
+        }
         prop_assert_eq!(rows, world.seen);
     }
 }

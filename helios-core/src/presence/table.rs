@@ -20,6 +20,8 @@
 //!    already publishing.
 //! 6. A teller may sleep and wake up after it was replaced. It then publishes under the same idempotency key. A node
 //!    checks its own clock before it publishes, so that it does not publish after the store has forgotten that key.
+//! 7. A list may be read while a change is on its way. If the rows change and change back before the report, the events
+//!    would agree with the rows and never correct that list. So the teller is handed one more change then.
 //!
 //! # Leases
 //!
@@ -27,8 +29,8 @@
 //! its rows again. Its old rows are removed only if their lease matches, so no row of a later incarnation is removed.
 //!
 //! If no node at all has renewed its lease for a while, the store stood still, or the process that has both. Then no
-//! node is dead for that reason. Earlier leases do not count any more, but their rows stay for the length of a lease, in
-//! which their nodes get new leases and put the rows again.
+//! node is dead for that reason. Earlier leases do not count any more, but their rows stay for the length of a lease.
+//! In that time their nodes get new leases and put the rows again.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -123,6 +125,16 @@ pub enum MemberChangeKind {
         /// True if the member's node was considered dead, false if the member left.
         is_lost: bool,
     },
+}
+
+impl MemberChangeKind {
+    /// Returns the member's data after the change, or `None` if the member is absent then.
+    fn data(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Joined { data, .. } | Self::Updated { data, .. } => Some(data),
+            Self::Left { .. } => None,
+        }
+    }
 }
 
 impl MemberChange {
@@ -250,6 +262,8 @@ struct Entry {
     teller: Option<(Lease, MemberChange)>,
     /// The change of a teller whose lease has expired. It may have been published.
     orphan: Option<MemberChange>,
+    /// Whether the member has differed from the teller's change since that was handed out.
+    has_strayed: bool,
 }
 
 #[derive(Debug)]
@@ -269,6 +283,7 @@ impl Entry {
             told: None,
             teller: None,
             orphan: None,
+            has_strayed: false,
         }
     }
 
@@ -310,16 +325,24 @@ impl Entry {
                 data: Arc::clone(data),
                 since: time(self.since),
             },
-            (Some(told), Some(data)) if told != data => MemberChangeKind::Updated {
-                data: Arc::clone(data),
-                since: time(self.since),
-            },
-            (Some(_), None) => MemberChangeKind::Left {
+            (Some(told), Some(data)) if told != data || self.has_strayed => {
+                MemberChangeKind::Updated {
+                    data: Arc::clone(data),
+                    since: time(self.since),
+                }
+            }
+            (None, None) if !self.has_strayed => return None,
+            (_, None) => MemberChangeKind::Left {
                 is_lost: self.is_lost,
             },
             _ => return None,
         };
         Some(kind)
+    }
+
+    /// Notes whether the member differs from a change that is being published.
+    fn compare(&mut self, change: &MemberChange) {
+        self.has_strayed |= self.wanted() != change.kind.data();
     }
 }
 
@@ -388,7 +411,8 @@ impl Table {
         until.unwrap_or_default().saturating_sub(LEASE)
     }
 
-    /// Gives all nodes the length of a lease to put their rows again, if none of them could renew its lease for a while.
+    /// Gives all nodes the length of a lease to put their rows again, if none of them has renewed its lease for a
+    /// while.
     fn notice_a_break(&mut self, now: Duration) {
         let newest = self.leases.values().max();
         if newest.is_some_and(|until| now + LEASE > *until + OVERDUE) {
@@ -400,8 +424,8 @@ impl Table {
     }
 
     /// Puts a row, given as topic, key and data. The topic may have at most `most` members. A row that is new is the
-    /// newest one of its key. A row that is put again takes the place of the node's row or, if there is none, that of the
-    /// oldest one. So it does not push aside what was put on another node meanwhile.
+    /// newest one of its key. A row that is put again takes the place of the node's row or, if there is none, that of
+    /// the oldest one. So it does not push aside what was put on another node meanwhile.
     pub fn put(
         &mut self,
         now: Duration,
@@ -435,8 +459,8 @@ impl Table {
         PutAnswer::Kept(self.hand_out(&name, lease))
     }
 
-    /// Removes the row of this lease only. If no other row is left, the member stays for the grace period. A row without
-    /// one came to nothing. It leaves the member as it was before, with the rest of an earlier grace period.
+    /// Removes the row of this lease only. If no other row is left, the member stays for the grace period. A row
+    /// without one came to nothing. It leaves the member as it was before, with the rest of an earlier grace period.
     pub fn remove(
         &mut self,
         now: Duration,
@@ -488,12 +512,7 @@ impl Table {
         let name = self.name(&change.topic, &change.key);
         let entry = self.entry(&name)?;
         entry.teller = None;
-        entry.told = match &change.kind {
-            MemberChangeKind::Joined { data, .. } | MemberChangeKind::Updated { data, .. } => {
-                Some(Arc::clone(data))
-            }
-            MemberChangeKind::Left { .. } => None,
-        };
+        entry.told = change.kind.data().cloned();
         unlink(&mut self.tellers, lease, &name);
         self.hand_out(&name, lease)
     }
@@ -599,8 +618,9 @@ impl Table {
     fn hand_out(&mut self, name: &Name, lease: Lease) -> Option<MemberChange> {
         let version = self.version + 1;
         let entry = self.topics.get_mut(&*name.0)?.get_mut(&*name.1)?;
-        if let Some((teller, change)) = &entry.teller {
-            return (*teller == lease).then(|| change.clone());
+        if let Some((teller, change)) = entry.teller.clone() {
+            entry.compare(&change);
+            return (teller == lease).then_some(change);
         }
         let owed = |entry: &Entry| {
             Some(MemberChange {
@@ -610,6 +630,7 @@ impl Table {
                 kind: entry.owed()?,
             })
         };
+        let is_orphan = entry.orphan.is_some();
         let change = entry.orphan.take().or_else(|| owed(entry));
         let Some(change) = change else {
             if !entry.is_there() && entry.told.is_none() {
@@ -617,6 +638,8 @@ impl Table {
             }
             return None;
         };
+        entry.has_strayed &= is_orphan;
+        entry.compare(&change);
         entry.teller = Some((lease, change.clone()));
         self.version = self.version.max(change.version);
         self.tellers.entry(lease).or_default().insert(name.clone());

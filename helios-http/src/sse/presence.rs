@@ -195,7 +195,7 @@ impl Presence {
         self.begin(name);
     }
 
-    /// Removes a stream that has ended. A rejected one was never live. It gets no grace, and takes none from its member.
+    /// Removes a stream that has ended. A rejected one was never live. It gets no grace and takes none from its member.
     pub(crate) fn over(self: &Arc<Self>, stream: ClientId, reason: CloseReason) {
         let leaving = match reason {
             CloseReason::Rejected => Leaving::Undone,

@@ -72,7 +72,8 @@ local function linked(names, lease, most)
   return found
 end
 
--- An entry: `rows` of (lease, data), `data`, `since`, `grace` (since, until, beside rows too), `is_lost`, `told`, `teller` (lease, change) and `orphan`.
+-- An entry: `rows` of (lease, data), the newest last, `data`, `since`, `grace` (since, until), which runs on beside rows, `is_lost`,
+-- `told`, `teller` (lease, change), `orphan` and `strayed`.
 -- A change: version, kind, data, since.
 local function load(name)
   local packed = redis.call('HGET', ENTRIES, name)
@@ -100,21 +101,31 @@ end
 
 local function owed(entry)
   if not is_there(entry) then
-    return entry.told and { next_number(), entry.is_lost and 'lost' or 'left', '', 0 }
-  elseif entry.told ~= entry.data then
+    return (entry.told or entry.strayed) and { next_number(), entry.is_lost and 'lost' or 'left', '', 0 }
+  elseif entry.told ~= entry.data or entry.strayed then
     return { next_number(), entry.told and 'updated' or 'joined', entry.data, entry.since }
   end
+end
+
+-- Notes whether the member differs from a change that is being published.
+local function compare(entry, change)
+  local is_gone = change[2] == 'left' or change[2] == 'lost'
+  local wanted, data = is_there(entry) and entry.data or nil, not is_gone and change[3] or nil
+  if wanted ~= data then entry.strayed = true end
 end
 
 -- Hands out the change that is owed, unless another lease is its teller, and writes the entry.
 local function hand_out(name, entry, lease)
   local change
   if entry.teller then
+    compare(entry, entry.teller[2])
     if entry.teller[1] == lease then change = entry.teller[2] end
   else
     change = entry.orphan or owed(entry)
+    if not entry.orphan then entry.strayed = nil end
     entry.orphan = nil
     if change then
+      compare(entry, change)
       entry.teller = { lease, change }
       link(TELLERS, lease, name)
     elseif not is_there(entry) and not entry.told then

@@ -22,8 +22,8 @@ const MOST: usize = 256;
 /// * **One step.** Each call happens as a whole or not at all, and all calls for a topic happen one after the other. So
 ///   a call can be one script of a store.
 /// * **Clock.** Leases and graces run by the store's clock, never by a node's. A lease lasts for 15 seconds.
-/// * **Breaks.** If no node has renewed its lease for a while, the store stood still, or the nodes did. Then no member is
-///   lost for that reason. Each node gets another lease, and the rows of the earlier ones stay for 15 seconds.
+/// * **Breaks.** If no node has renewed its lease for a while, the store stood still, or the nodes did. Then no member
+///   is lost for that reason. Each node gets another lease, and the rows of the earlier ones stay for 15 seconds.
 /// * **Pending changes.** Besides the rows of a member, the store keeps what was last published about it. That is
 ///   nothing, or the data of a [`Joined`](helios_core::presence::table::MemberChangeKind::Joined) or
 ///   [`Updated`](helios_core::presence::table::MemberChangeKind::Updated). A member is present while it has a row or
@@ -93,9 +93,9 @@ pub trait Tables: Send + Sync {
     ) -> BoxFuture<'a, Result<PutAnswer, BackplaneError>>;
 
     /// Removes the row that exactly this lease has of a member. If it was the last row, the member stays for the grace
-    /// without a row. If the grace is zero, a member without a row leaves at once. If there is no grace, the row came to
-    /// nothing, as when a stream was refused. Then the member stays for the rest of an earlier grace, if there is one. A
-    /// member whose last row has expired has no grace.
+    /// without a row. If the grace is zero, a member without a row leaves at once. If there is no grace, the row came
+    /// to nothing, as when a stream was refused. Then the member stays for the rest of an earlier grace, if there is
+    /// one. A member whose last row has expired has no grace.
     ///
     /// # Errors
     ///

@@ -289,8 +289,8 @@ impl Local {
         }
     }
 
-    /// Fails the streams that wait for their rows up to this version. Restores their previous data, unless a later change
-    /// of the stream waits as well.
+    /// Fails the streams that wait for their rows up to this version. Restores their previous data, unless a later
+    /// change of the stream waits as well.
     fn give_back(&mut self, name: &Name, version: u64, error: &SseError) {
         let Some(slot) = self.slots.get_mut(name) else {
             return;
