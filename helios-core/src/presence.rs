@@ -169,8 +169,8 @@ fn millis<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::E
 /// The members of a topic, as `SseService::present` returns them.
 ///
 /// The list is true at the id [`at`](Self::at). A page that shows it, and then applies the topic's events after that
-/// id, misses no change. The list may already contain some of those changes. So ignore a `joined` of a member that is
-/// in the list, and a `left` of one that is not.
+/// id, misses no change. The list may already contain some of those changes. So a `joined` of a member that is in the
+/// list sets its data, and a `left` of one that is not in it changes nothing.
 ///
 /// ```
 /// use helios::prelude::*;

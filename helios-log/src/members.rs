@@ -89,13 +89,17 @@ impl Tables for Members {
         topic: &'a str,
         key: &'a str,
         data: &'a str,
+        is_new: bool,
         most: usize,
     ) -> BoxFuture<'a, Result<PutAnswer, BackplaneError>> {
         Box::pin(async move {
             if !fits(topic, key) {
                 return Err(too_long());
             }
-            let answer = self.tables.put(lease, topic, key, data, most).await?;
+            let answer = self
+                .tables
+                .put(lease, topic, key, data, is_new, most)
+                .await?;
             if let PutAnswer::Kept(change) = &answer {
                 self.note(change.as_ref()).await?;
             }
@@ -108,7 +112,7 @@ impl Tables for Members {
         lease: Lease,
         topic: &'a str,
         key: &'a str,
-        grace: Duration,
+        grace: Option<Duration>,
     ) -> BoxFuture<'a, Result<Option<MemberChange>, BackplaneError>> {
         Box::pin(async move {
             let change = self.tables.remove(lease, topic, key, grace).await?;

@@ -359,7 +359,10 @@ async fn a_name_too_long_for_the_store_is_refused() {
     }
     let tables = log.tables().unwrap();
     let lease = tables.lease(NodeId::new(7).unwrap(), None).await.unwrap();
-    let refused = tables.put(lease, &long, "ann", "1", 100).await.unwrap_err();
+    let refused = tables
+        .put(lease, &long, "ann", "1", true, 100)
+        .await
+        .unwrap_err();
     assert_eq!(refused.kind(), BackplaneErrorKind::Refused);
     let (topic, key) = (&long[..32 << 10], &long[..16 << 10]);
     let publish = Publish::new(topic, "text".into(), DAYS).with_key(Some(key));

@@ -95,11 +95,13 @@ impl Tables for Members {
         topic: &'a str,
         key: &'a str,
         data: &'a str,
+        is_new: bool,
         most: usize,
     ) -> BoxFuture<'a, Result<PutAnswer, BackplaneError>> {
         Box::pin(async move {
             let (lease, most) = (name_of(lease), most.to_string());
-            let arguments = ["put", &lease, topic, key, data, &most];
+            let is_new = if is_new { "1" } else { "0" };
+            let arguments = ["put", &lease, topic, key, data, is_new, &most];
             self.ask(&arguments, put_answer).await
         })
     }
@@ -109,11 +111,12 @@ impl Tables for Members {
         lease: Lease,
         topic: &'a str,
         key: &'a str,
-        grace: Duration,
+        grace: Option<Duration>,
     ) -> BoxFuture<'a, Result<Option<MemberChange>, BackplaneError>> {
         Box::pin(async move {
-            let grace = u64::try_from(grace.as_micros()).unwrap_or(u64::MAX);
-            let (lease, grace) = (name_of(lease), grace.min(LARGEST).to_string());
+            let micros = |grace: Duration| u64::try_from(grace.as_micros()).unwrap_or(u64::MAX);
+            let grace = grace.map(|grace| micros(grace).min(LARGEST).to_string());
+            let (lease, grace) = (name_of(lease), grace.unwrap_or_default());
             let arguments = ["remove", &lease, topic, key, &grace];
             Ok(self.ask(&arguments, changes).await?.pop())
         })

@@ -32,6 +32,7 @@ enum Flaw {
     KeepsLease,
     KnowsOtherSequences,
     HasNoGrace,
+    KnowsNoNewestRow,
 }
 
 /// How often the flaw shows.
@@ -251,9 +252,11 @@ impl Tables for Broken {
         topic: &'a str,
         key: &'a str,
         data: &'a str,
+        is_new: bool,
         most: usize,
     ) -> BoxFuture<'a, Result<PutAnswer, BackplaneError>> {
-        self.inner.put(lease, topic, key, data, most)
+        let is_new = is_new || self.flaw == Flaw::KnowsNoNewestRow;
+        self.inner.put(lease, topic, key, data, is_new, most)
     }
 
     fn remove<'a>(
@@ -261,10 +264,10 @@ impl Tables for Broken {
         lease: Lease,
         topic: &'a str,
         key: &'a str,
-        grace: Duration,
+        grace: Option<Duration>,
     ) -> BoxFuture<'a, Result<Option<MemberChange>, BackplaneError>> {
         let grace = match self.flaw {
-            Flaw::HasNoGrace => Duration::ZERO,
+            Flaw::HasNoGrace => Some(Duration::ZERO),
             _ => grace,
         };
         self.inner.remove(lease, topic, key, grace)
@@ -382,4 +385,9 @@ async fn a_history_that_does_not_tell_sequences_apart_is_found() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_that_has_no_grace_is_found() {
     is_caught(Flaw::HasNoGrace, &[FaultKind::Members]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_pushes_a_newer_one_aside_is_found() {
+    is_caught(Flaw::KnowsNoNewestRow, &[FaultKind::Members]).await;
 }

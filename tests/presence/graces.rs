@@ -174,3 +174,115 @@ async fn a_closed_stream_cannot_appear() {
     sleep(Duration::from_secs(30)).await;
     assert!(present(&app).await.is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_return_that_comes_to_nothing_leaves_the_grace_as_it_was() {
+    let app = alone(|_| {});
+    let mut looker = open(&app, "/rooms/tea").await;
+    let ann = open(&app, "/rooms/tea/ann/happy").await;
+    assert_eq!(told(&mut looker).await, "joined ann happy");
+    // Whether it appears before the end of the other stream or after it.
+    let early = app.sse_service().create_connection();
+    let appear = early.appear("room:tea", member("ann", "happy"));
+    appear.await.unwrap();
+    drop(ann);
+    let since = tokio::time::Instant::now();
+    sleep(Duration::from_secs(1)).await;
+    drop(early);
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(present(&app).await, ["ann happy away"]);
+    let late = app.sse_service().create_connection();
+    let appear = late.appear("room:tea", member("ann", "happy"));
+    appear.await.unwrap();
+    assert_eq!(present(&app).await, ["ann happy here"]);
+    drop(late);
+    hears_nothing(&mut looker, 5).await;
+    let ann = open(&app, "/rooms/tea/ann/happy").await;
+    hears_nothing(&mut looker, 60).await;
+    drop(ann);
+    let again = tokio::time::Instant::now();
+    assert!(again - since > Duration::from_secs(60));
+    sleep(Duration::from_secs(8)).await;
+    let late = app.sse_service().create_connection();
+    let appear = late.appear("room:tea", member("ann", "happy"));
+    appear.await.unwrap();
+    drop(late);
+    assert_eq!(told(&mut looker).await, "left ann left");
+    let after = again.elapsed().as_secs();
+    assert!((10..12).contains(&after), "{after}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_that_the_app_removes_has_no_grace_left() {
+    let app = alone(|_| {});
+    let mut looker = open(&app, "/rooms/tea").await;
+    let ann = open(&app, "/rooms/tea/ann/happy").await;
+    assert_eq!(told(&mut looker).await, "joined ann happy");
+    drop(ann);
+    sleep(Duration::from_secs(1)).await;
+    let stream = app.sse_service().create_connection();
+    let appear = stream.appear("room:tea", member("ann", "happy"));
+    appear.await.unwrap();
+    let before = tokio::time::Instant::now();
+    stream.disappear("room:tea");
+    assert_eq!(told(&mut looker).await, "left ann left");
+    assert!(before.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_stood_still_loses_no_member() {
+    let app = alone(|_| {});
+    let mut looker = open(&app, "/rooms/tea").await;
+    let _ann = open(&app, "/rooms/tea/ann/happy").await;
+    assert_eq!(told(&mut looker).await, "joined ann happy");
+    for seconds in [16, 8, 600] {
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+        hears_nothing(&mut looker, 20).await;
+        assert_eq!(present(&app).await, ["ann happy here"]);
+    }
+}
+
+/// Runs this on another runtime, which ends then.
+fn elsewhere<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let thread = std::thread::spawn(move || runtime().block_on(work));
+    thread.join().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_runtime_that_ends_takes_no_work_with_it() {
+    let app = alone(|_| {});
+    let mut looker = open(&app, "/rooms/tea").await;
+    let stream = app.sse_service().create_connection();
+    for _ in 0..2 {
+        let appear = stream.appear("room:tea", member("ann", "happy"));
+        appear.await.unwrap();
+        assert_eq!(told(&mut looker).await, "joined ann happy");
+        let last = stream.clone();
+        elsewhere(async move { last.disappear("room:tea") });
+        assert_eq!(told(&mut looker).await, "left ann left");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn members_outlive_the_runtime_of_the_first_one() {
+    let app = alone(|_| {});
+    let sse = app.sse_service();
+    let first = sse.create_connection();
+    let ann = first.clone();
+    let appeared = elsewhere(async move { ann.appear("room:tea", member("ann", "happy")).await });
+    appeared.unwrap();
+    let second = sse.create_connection();
+    let appear = second.appear("room:tea", member("bob", "calm"));
+    appear.await.unwrap();
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(present(&app).await, ["ann happy here", "bob calm here"]);
+    first.disappear("room:tea");
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(present(&app).await, ["bob calm here"]);
+}

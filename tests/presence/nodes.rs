@@ -82,3 +82,35 @@ async fn a_handle_that_outlives_the_stop_keeps_nobody_present() {
             .is_err()
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_older_stream_that_ends_changes_no_newer_data_of_another_node() {
+    let backplane = InMemory::new();
+    let (one, two) = (node(backplane.node()).await, node(backplane.node()).await);
+    let mut looker = open(&two, "/rooms/tea").await;
+    let first = open(&one, "/rooms/tea/ann/calm").await;
+    let _second = open(&one, "/rooms/tea/ann/tired").await;
+    let third = open(&one, "/rooms/tea/ann/happy").await;
+    let there = open(&two, "/rooms/tea/ann/sad").await;
+    for news in [
+        "joined ann calm",
+        "updated ann tired",
+        "updated ann happy",
+        "updated ann sad",
+    ] {
+        assert_eq!(told(&mut looker).await, news);
+    }
+    drop(first);
+    hears_nothing(&mut looker, 60).await;
+    // The data of the second stream takes the place of the third one's.
+    drop(third);
+    hears_nothing(&mut looker, 60).await;
+    assert_eq!(present(&one).await, ["ann sad here"]);
+    drop(there);
+    assert_eq!(told(&mut looker).await, "updated ann tired");
+    // A stream that appears counts, even with data that its node has already.
+    let _there = open(&two, "/rooms/tea/ann/sad").await;
+    assert_eq!(told(&mut looker).await, "updated ann sad");
+    let _fourth = open(&one, "/rooms/tea/ann/tired").await;
+    assert_eq!(told(&mut looker).await, "updated ann tired");
+}

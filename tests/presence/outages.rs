@@ -23,6 +23,8 @@ struct Cuttable {
     is_mute: Arc<AtomicBool>,
     /// Entries are stored or removed, but the response is lost.
     loses_answers: Arc<AtomicBool>,
+    /// The next change that is confirmed panics.
+    panics: Arc<AtomicBool>,
 }
 
 impl Cuttable {
@@ -32,6 +34,7 @@ impl Cuttable {
             is_cut: Arc::default(),
             is_mute: Arc::default(),
             loses_answers: Arc::default(),
+            panics: Arc::default(),
         }
     }
 
@@ -128,16 +131,17 @@ impl Tables for Cuttable {
         topic: &'a str,
         key: &'a str,
         data: &'a str,
+        is_new: bool,
         most: usize,
     ) -> BoxFuture<'a, Result<PutAnswer, BackplaneError>> {
-        Box::pin(self.answer(self.inner.put(lease, topic, key, data, most)))
+        Box::pin(self.answer(self.inner.put(lease, topic, key, data, is_new, most)))
     }
     fn remove<'a>(
         &'a self,
         lease: Lease,
         topic: &'a str,
         key: &'a str,
-        grace: Duration,
+        grace: Option<Duration>,
     ) -> BoxFuture<'a, Result<Option<MemberChange>, BackplaneError>> {
         Box::pin(self.answer(self.inner.remove(lease, topic, key, grace)))
     }
@@ -146,6 +150,7 @@ impl Tables for Cuttable {
         lease: Lease,
         change: &'a MemberChange,
     ) -> BoxFuture<'a, Result<Option<MemberChange>, BackplaneError>> {
+        assert!(!self.panics.swap(false, Ordering::SeqCst), "a panic");
         self.inner.told(lease, change)
     }
     fn read<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Vec<MemberRow>, BackplaneError>> {
@@ -304,4 +309,58 @@ async fn a_change_with_a_lost_response_is_still_announced() {
     link.lose_answers(false);
     assert_eq!(told(&mut looker).await, "left ann left");
     hears_nothing(&mut looker, 60).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_was_cut_off_changes_no_newer_data() {
+    let (link, one, two, mut looker) = two_nodes(&InMemory::new()).await;
+    let _ann = open(&one, "/rooms/tea/ann/happy").await;
+    assert_eq!(told(&mut looker).await, "joined ann happy");
+    let _again = open(&two, "/rooms/tea/ann/sad").await;
+    assert_eq!(told(&mut looker).await, "updated ann sad");
+    link.cut(true);
+    hears_nothing(&mut looker, 30).await;
+    link.cut(false);
+    hears_nothing(&mut looker, 30).await;
+    assert_eq!(present(&one).await, ["ann sad here"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_return_leaves_the_grace_as_it_was() {
+    let (link, one, _two, mut looker) = two_nodes(&InMemory::new()).await;
+    let ann = open(&one, "/rooms/tea/ann/happy").await;
+    assert_eq!(told(&mut looker).await, "joined ann happy");
+    drop(ann);
+    let since = tokio::time::Instant::now();
+    sleep(Duration::from_secs(1)).await;
+    link.lose_answers(true);
+    let stream = one.sse_service().create_connection();
+    let error = stream.appear("room:tea", member("ann", "happy")).await;
+    assert!(matches!(error, Err(SseError::Backplane(_))), "{error:?}");
+    link.lose_answers(false);
+    assert_eq!(told(&mut looker).await, "left ann left");
+    assert!(since.elapsed() >= Duration::from_secs(9), "{since:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_of_the_backplane_delays_a_change_and_no_others() {
+    let (link, one, _two, mut looker) = two_nodes(&InMemory::new()).await;
+    link.mute(true);
+    let _members = [
+        open(&one, "/rooms/tea/ann/happy").await,
+        open(&one, "/rooms/tea/bob/calm").await,
+        open(&one, "/rooms/tea/cy/calm").await,
+    ];
+    link.mute(false);
+    link.panics.store(true, Ordering::SeqCst);
+    let mut news = Vec::new();
+    for _ in 0..3 {
+        news.push(told(&mut looker).await);
+    }
+    news.sort();
+    assert_eq!(
+        news,
+        ["joined ann happy", "joined bob calm", "joined cy calm"]
+    );
+    hears_nothing(&mut looker, 30).await;
 }

@@ -20,11 +20,17 @@
 //!    already publishing.
 //! 6. A teller may sleep and wake up after it was replaced. It then publishes under the same idempotency key. A node
 //!    checks its own clock before it publishes, so that it does not publish after the store has forgotten that key.
+//! 7. A list may be read while a change is on its way. If the rows change and change back before the report, the events
+//!    would agree with the rows and never correct that list. So the teller is handed one more change then.
 //!
 //! # Leases
 //!
 //! The table gives out incarnations in ascending order. A node whose lease has expired gets a new incarnation and puts
 //! its rows again. Its old rows are removed only if their lease matches, so no row of a later incarnation is removed.
+//!
+//! If no node at all has renewed its lease for a while, the store stood still, or the process that has both. Then no
+//! node is dead for that reason. Earlier leases do not count any more, but their rows stay for the length of a lease.
+//! In that time their nodes get new leases and put the rows again.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -121,6 +127,16 @@ pub enum MemberChangeKind {
     },
 }
 
+impl MemberChangeKind {
+    /// Returns the member's data after the change, or `None` if the member is absent then.
+    fn data(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Joined { data, .. } | Self::Updated { data, .. } => Some(data),
+            Self::Left { .. } => None,
+        }
+    }
+}
+
 impl MemberChange {
     /// Creates a change.
     #[must_use]
@@ -201,13 +217,14 @@ type Name = (Arc<str>, Arc<str>);
 /// let (mut table, now) = (Table::new(0), Duration::from_secs(1_000));
 /// let node = NodeId::new(7).unwrap();
 /// let lease = Lease::new(node, table.renew(now, node, None));
-/// let PutAnswer::Kept(Some(joined)) = table.put(now, lease, ("room:tea", "ann", "null"), 100) else { panic!() };
+/// let PutAnswer::Kept(Some(joined)) = table.put(now, lease, ("room:tea", "ann", "null"), 100, true) else { panic!() };
 /// assert_eq!(table.told(&joined, lease), None);
 /// assert_eq!(table.read(now, "room:tea").len(), 1);
 ///
 /// // During the grace period no change is published. After it, she has left.
-/// assert_eq!(table.remove(now, lease, ("room:tea", "ann"), Duration::from_secs(10)), None);
-/// let left = table.reap(now + Duration::from_secs(10), lease, 1);
+/// let grace = Some(Duration::from_secs(5));
+/// assert_eq!(table.remove(now, lease, ("room:tea", "ann"), grace), None);
+/// let left = table.reap(now + Duration::from_secs(5), lease, 1);
 /// assert_eq!(left[0].kind, MemberChangeKind::Left { is_lost: false });
 /// ```
 #[derive(Debug, Default)]
@@ -215,6 +232,8 @@ pub struct Table {
     /// When each lease expires.
     leases: HashMap<Lease, Duration>,
     incarnations: u64,
+    /// Leases up to this incarnation do not count any more.
+    uncounted: u64,
     version: u64,
     topics: HashMap<Arc<str>, BTreeMap<Arc<str>, Entry>>,
     /// When the grace period of each member ends.
@@ -228,11 +247,13 @@ pub struct Table {
 /// The state of one key in one topic.
 #[derive(Debug)]
 struct Entry {
+    /// One row for each node, the newest last.
     rows: Vec<Row>,
     /// The data of the newest row or, if there are no rows, of the last one.
     data: Arc<str>,
     since: Duration,
-    /// For a key without a row: when it lost its last row, and until when it may come back.
+    /// When a row was removed with a grace period, and the end of that period. It runs on beside the rows, and counts
+    /// only when there are none.
     grace: Option<(Duration, Duration)>,
     /// Whether the last row was removed because its lease expired.
     is_lost: bool,
@@ -241,6 +262,8 @@ struct Entry {
     teller: Option<(Lease, MemberChange)>,
     /// The change of a teller whose lease has expired. It may have been published.
     orphan: Option<MemberChange>,
+    /// Whether the member has differed from the teller's change since that was handed out.
+    has_strayed: bool,
 }
 
 #[derive(Debug)]
@@ -260,6 +283,7 @@ impl Entry {
             told: None,
             teller: None,
             orphan: None,
+            has_strayed: false,
         }
     }
 
@@ -270,6 +294,22 @@ impl Entry {
     /// Returns the data that the topic should know, or `None` if the member should be absent.
     fn wanted(&self) -> Option<&Arc<str>> {
         self.is_there().then_some(&self.data)
+    }
+
+    /// Puts a row, and returns the lease of the row that it replaces.
+    fn put(&mut self, lease: Lease, data: &str, is_new: bool) -> Option<Lease> {
+        // A node has one row. If it is of an older incarnation, that one cannot be present any more.
+        let mut rows = self.rows.iter();
+        let known = rows.position(|row| row.lease.node == lease.node);
+        let old = known.map(|at| self.rows.remove(at).lease);
+        let at = match is_new {
+            true => self.rows.len(),
+            false => known.unwrap_or(0),
+        };
+        let data = data.into();
+        self.rows.insert(at, Row { lease, data });
+        self.refresh();
+        old
     }
 
     /// Takes over the data of the newest row.
@@ -285,16 +325,24 @@ impl Entry {
                 data: Arc::clone(data),
                 since: time(self.since),
             },
-            (Some(told), Some(data)) if told != data => MemberChangeKind::Updated {
-                data: Arc::clone(data),
-                since: time(self.since),
-            },
-            (Some(_), None) => MemberChangeKind::Left {
+            (Some(told), Some(data)) if told != data || self.has_strayed => {
+                MemberChangeKind::Updated {
+                    data: Arc::clone(data),
+                    since: time(self.since),
+                }
+            }
+            (None, None) if !self.has_strayed => return None,
+            (_, None) => MemberChangeKind::Left {
                 is_lost: self.is_lost,
             },
             _ => return None,
         };
         Some(kind)
+    }
+
+    /// Notes whether the member differs from a change that is being published.
+    fn compare(&mut self, change: &MemberChange) {
+        self.has_strayed |= self.wanted() != change.kind.data();
     }
 }
 
@@ -338,6 +386,7 @@ impl Table {
     /// Renews a lease and returns its incarnation. If the lease has expired, or there was none, begins a new
     /// incarnation.
     pub fn renew(&mut self, now: Duration, node: NodeId, incarnation: Option<u64>) -> u64 {
+        self.notice_a_break(now);
         let known = incarnation.filter(|number| self.is_alive(now, Lease::new(node, *number)));
         let number = known.unwrap_or_else(|| {
             self.incarnations += 1;
@@ -348,17 +397,44 @@ impl Table {
     }
 
     fn is_alive(&self, now: Duration, lease: Lease) -> bool {
-        self.leases.get(&lease).is_some_and(|until| now < *until)
+        let until = self.leases.get(&lease);
+        self.counts(lease) && until.is_some_and(|until| now < *until)
     }
 
-    /// Puts a row, given as topic, key and data. The topic may have at most `most` members.
+    fn counts(&self, lease: Lease) -> bool {
+        lease.incarnation > self.uncounted
+    }
+
+    /// Returns when a lease was last renewed.
+    fn renewed(&self, lease: Lease) -> Duration {
+        let until = self.leases.get(&lease).copied();
+        until.unwrap_or_default().saturating_sub(LEASE)
+    }
+
+    /// Gives all nodes the length of a lease to put their rows again, if none of them has renewed its lease for a
+    /// while.
+    fn notice_a_break(&mut self, now: Duration) {
+        let newest = self.leases.values().max();
+        if newest.is_some_and(|until| now + LEASE > *until + OVERDUE) {
+            self.uncounted = self.incarnations;
+            for until in self.leases.values_mut() {
+                *until = now + LEASE;
+            }
+        }
+    }
+
+    /// Puts a row, given as topic, key and data. The topic may have at most `most` members. A row that is new is the
+    /// newest one of its key. A row that is put again takes the place of the node's row or, if there is none, that of
+    /// the oldest one. So it does not push aside what was put on another node meanwhile.
     pub fn put(
         &mut self,
         now: Duration,
         lease: Lease,
         (topic, key, data): (&str, &str, &str),
         most: usize,
+        is_new: bool,
     ) -> PutAnswer {
+        self.notice_a_break(now);
         if !self.is_alive(now, lease) {
             return PutAnswer::LeaseLost;
         }
@@ -370,42 +446,29 @@ impl Table {
             return PutAnswer::TooMany;
         }
         let name = self.name(topic, key);
-        self.set_grace(&name, None);
         let members = self.topics.entry(Arc::clone(&name.0)).or_default();
         let entry = members.entry(Arc::clone(&name.1));
         let entry = entry.or_insert_with(|| Entry::new(now));
         if !was_there {
             entry.since = now;
         }
-        let of_node = |row: &&Row| row.lease.node == lease.node;
-        // An older incarnation of the node cannot be present any more.
-        let old: Vec<_> = entry
-            .rows
-            .iter()
-            .filter(of_node)
-            .map(|row| row.lease)
-            .collect();
-        entry.rows.retain(|row| row.lease.node != lease.node);
-        entry.rows.push(Row {
-            lease,
-            data: data.into(),
-        });
-        entry.refresh();
-        for old in old {
+        if let Some(old) = entry.put(lease, data, is_new) {
             unlink(&mut self.rows, old, &name);
         }
         self.rows.entry(lease).or_default().insert(name.clone());
         PutAnswer::Kept(self.hand_out(&name, lease))
     }
 
-    /// Removes the row of this lease only. If no other row is left, the member stays for the grace period.
+    /// Removes the row of this lease only. If no other row is left, the member stays for the grace period. A row
+    /// without one came to nothing. It leaves the member as it was before, with the rest of an earlier grace period.
     pub fn remove(
         &mut self,
         now: Duration,
         lease: Lease,
         (topic, key): (&str, &str),
-        grace: Duration,
+        grace: Option<Duration>,
     ) -> Option<MemberChange> {
+        self.notice_a_break(now);
         let name = self.name(topic, key);
         if !self.leases.contains_key(&lease) {
             return None;
@@ -413,16 +476,21 @@ impl Table {
         let entry = self.entry(&name)?;
         let rows = entry.rows.len();
         entry.rows.retain(|row| row.lease != lease);
+        let is_last = entry.rows.is_empty();
+        let is_final = is_last && grace.is_some_and(|grace| grace.is_zero());
         // A member in its grace period may leave for good.
-        let leaves = entry.rows.len() < rows || (grace.is_zero() && entry.grace.is_some());
+        let leaves = entry.rows.len() < rows || (is_final && entry.grace.is_some());
         if !leaves {
             // The answer to an earlier call may have been lost.
             return self.hand_out(&name, lease);
         }
         entry.refresh();
         entry.is_lost = false;
-        let has_grace = entry.rows.is_empty() && !grace.is_zero();
-        self.set_grace(&name, has_grace.then_some((now, now + grace)));
+        match grace {
+            Some(grace) if !grace.is_zero() => self.set_grace(&name, Some((now, now + grace))),
+            _ if is_final => self.set_grace(&name, None),
+            _ => {}
+        }
         unlink(&mut self.rows, lease, &name);
         self.hand_out(&name, lease)
     }
@@ -444,12 +512,7 @@ impl Table {
         let name = self.name(&change.topic, &change.key);
         let entry = self.entry(&name)?;
         entry.teller = None;
-        entry.told = match &change.kind {
-            MemberChangeKind::Joined { data, .. } | MemberChangeKind::Updated { data, .. } => {
-                Some(Arc::clone(data))
-            }
-            MemberChangeKind::Left { .. } => None,
-        };
+        entry.told = change.kind.data().cloned();
         unlink(&mut self.tellers, lease, &name);
         self.hand_out(&name, lease)
     }
@@ -469,23 +532,24 @@ impl Table {
     }
 
     fn status(&self, now: Duration, entry: &Entry) -> MemberStatus {
-        if let Some((since, _)) = entry.grace {
+        if let (Some((since, _)), true) = (entry.grace, entry.rows.is_empty()) {
             return MemberStatus::Away { since: time(since) };
         }
-        let leases = entry.rows.iter();
-        let until = leases.filter_map(|row| self.leases.get(&row.lease)).max();
-        let renewed = until.map_or(Duration::ZERO, |until| until.saturating_sub(LEASE));
-        match now.saturating_sub(renewed) > OVERDUE {
-            true => MemberStatus::Unconfirmed {
-                since: time(renewed),
-            },
-            false => MemberStatus::Here,
+        let leases = || entry.rows.iter().map(|row| row.lease);
+        let is_fresh = |lease| now.saturating_sub(self.renewed(lease)) <= OVERDUE;
+        if leases().any(|lease| self.counts(lease) && is_fresh(lease)) {
+            return MemberStatus::Here;
+        }
+        let since = leases().map(|lease| self.renewed(lease)).max();
+        MemberStatus::Unconfirmed {
+            since: time(since.unwrap_or_default()),
         }
     }
 
     /// Removes rows and tellers whose lease has expired, and ends grace periods that are over. Hands the changes that
     /// result to this lease, up to `most` of them.
     pub fn reap(&mut self, now: Duration, lease: Lease, most: usize) -> Vec<MemberChange> {
+        self.notice_a_break(now);
         let mut changes = Vec::new();
         if !self.is_alive(now, lease) {
             return changes;
@@ -513,7 +577,8 @@ impl Table {
             return Some(name);
         }
         loop {
-            let dead = self.leases.iter().find(|(_, until)| **until <= now);
+            let dead = self.leases.iter().filter(|(_, until)| **until <= now);
+            let dead = dead.min_by_key(|(lease, until)| (**until, lease.incarnation));
             let dead = *dead?.0;
             let first =
                 |names: &HashMap<Lease, HashSet<Name>>| names.get(&dead)?.iter().next().cloned();
@@ -521,21 +586,31 @@ impl Table {
                 self.leases.remove(&dead);
                 continue;
             };
-            unlink(&mut self.rows, dead, &name);
-            unlink(&mut self.tellers, dead, &name);
-            if let Some(entry) = self.entry(&name) {
-                let rows = entry.rows.len();
-                entry.rows.retain(|row| row.lease != dead);
-                if entry.rows.len() < rows {
-                    entry.is_lost = true;
-                    entry.refresh();
-                }
-                let dead_teller = entry.teller.take_if(|(teller, _)| *teller == dead);
-                entry.orphan = dead_teller
-                    .map(|(_, change)| change)
-                    .or(entry.orphan.take());
-            }
+            self.take_dead(&name, dead);
             return Some(name);
+        }
+    }
+
+    /// Takes the row and the teller of an expired lease from a key.
+    fn take_dead(&mut self, name: &Name, dead: Lease) {
+        unlink(&mut self.rows, dead, name);
+        unlink(&mut self.tellers, dead, name);
+        let Some(entry) = self.entry(name) else {
+            return;
+        };
+        let dead_teller = entry.teller.take_if(|(teller, _)| *teller == dead);
+        entry.orphan = dead_teller
+            .map(|(_, change)| change)
+            .or(entry.orphan.take());
+        let rows = entry.rows.len();
+        entry.rows.retain(|row| row.lease != dead);
+        if entry.rows.len() < rows {
+            entry.is_lost = true;
+            entry.refresh();
+            if entry.rows.is_empty() {
+                // A lost member has no grace period, even if another stream has left it one.
+                self.set_grace(name, None);
+            }
         }
     }
 
@@ -543,8 +618,9 @@ impl Table {
     fn hand_out(&mut self, name: &Name, lease: Lease) -> Option<MemberChange> {
         let version = self.version + 1;
         let entry = self.topics.get_mut(&*name.0)?.get_mut(&*name.1)?;
-        if let Some((teller, change)) = &entry.teller {
-            return (*teller == lease).then(|| change.clone());
+        if let Some((teller, change)) = entry.teller.clone() {
+            entry.compare(&change);
+            return (teller == lease).then_some(change);
         }
         let owed = |entry: &Entry| {
             Some(MemberChange {
@@ -554,6 +630,7 @@ impl Table {
                 kind: entry.owed()?,
             })
         };
+        let is_orphan = entry.orphan.is_some();
         let change = entry.orphan.take().or_else(|| owed(entry));
         let Some(change) = change else {
             if !entry.is_there() && entry.told.is_none() {
@@ -561,6 +638,8 @@ impl Table {
             }
             return None;
         };
+        entry.has_strayed &= is_orphan;
+        entry.compare(&change);
         entry.teller = Some((lease, change.clone()));
         self.version = self.version.max(change.version);
         self.tellers.entry(lease).or_default().insert(name.clone());

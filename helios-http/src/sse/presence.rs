@@ -29,7 +29,7 @@
 mod local;
 mod snapshots;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -44,6 +44,7 @@ use helios_core::sse::{ClientId, CloseReason, SseError};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -54,7 +55,7 @@ use crate::sse::backplane::{LocalTables, Tables};
 use crate::sse::hub::topics::check_name;
 use crate::sse::hub::{Hub, Publication};
 use crate::sync::{lock, until};
-use local::{Local, Name, Outcome, Step, too_many};
+use local::{Leaving, Local, Name, Outcome, Step, too_many};
 use snapshots::Snapshots;
 
 /// How long the tables may take to answer.
@@ -80,7 +81,7 @@ pub(crate) struct Presence {
     /// Held by the task that renews the lease.
     renewing: tokio::sync::Mutex<()>,
     /// Changes that this node has to publish but could not yet.
-    untold: Mutex<Vec<(Lease, MemberChange)>>,
+    untold: Mutex<VecDeque<(Lease, MemberChange)>>,
     /// Versions of the changes that are being published here. The tables may return them again meanwhile.
     telling: Mutex<HashSet<u64>>,
     snapshots: Mutex<Snapshots>,
@@ -88,10 +89,24 @@ pub(crate) struct Presence {
     /// When the graces of members that were here end, in quarters of a second of the hub's time.
     deadlines: Mutex<BTreeSet<u64>>,
     alarm: Arc<Notify>,
-    runtime: Mutex<Option<Handle>>,
+    keeper: Mutex<Option<Keeper>>,
     /// Signalled when a task that brings a member up to date ends.
     quiet: Notify,
     stopped: CancellationToken,
+}
+
+/// The runtime of the tasks that renew the lease and reap, and one of them. Other work runs there as well, since the
+/// runtime of a caller may end before its work does.
+struct Keeper {
+    runtime: Handle,
+    leasing: JoinHandle<Option<()>>,
+}
+
+impl Keeper {
+    /// Whether the runtime and the tasks have ended.
+    fn is_over(&self) -> bool {
+        self.leasing.is_finished()
+    }
 }
 
 /// A lease, and when it was last renewed, by this node's clock. The lease is at least that old.
@@ -122,7 +137,7 @@ impl Presence {
             workers: Semaphore::new(WORKERS),
             deadlines: Mutex::default(),
             alarm: Arc::default(),
-            runtime: Mutex::default(),
+            keeper: Mutex::default(),
             quiet: Notify::new(),
             stopped: CancellationToken::new(),
         }
@@ -176,18 +191,24 @@ impl Presence {
 
     /// Removes a stream's member from a topic.
     pub(crate) fn disappear(self: &Arc<Self>, stream: ClientId, topic: &str) {
-        let name = lock(&self.local).disappear(stream, topic);
+        let name = lock(&self.local).disappear(stream, topic, Leaving::Final);
         self.begin(name);
     }
 
-    /// Removes a stream that has ended. A rejected one gets no grace, because it was never live and does not come back.
+    /// Removes a stream that has ended. A rejected one was never live. It gets no grace and takes none from its member.
     pub(crate) fn over(self: &Arc<Self>, stream: ClientId, reason: CloseReason) {
-        let grace = match reason {
-            CloseReason::Rejected => Duration::ZERO,
-            _ => self.hub.options().presence_grace,
+        let leaving = match reason {
+            CloseReason::Rejected => Leaving::Undone,
+            _ => self.away(),
         };
-        let names = lock(&self.local).over(stream, grace);
+        let names = lock(&self.local).over(stream, leaving);
         self.begin(names);
+    }
+
+    /// Leaves a grace that begins now.
+    fn away(&self) -> Leaving {
+        let grace = self.hub.options().presence_grace;
+        Leaving::Away(self.hub.now() + grace)
     }
 
     /// Returns the members of a topic.
@@ -220,22 +241,31 @@ impl Presence {
     /// Starts tasks that bring the rows of these members up to date.
     fn begin(self: &Arc<Self>, names: impl IntoIterator<Item = Name>) {
         for name in names {
-            let runtime = || lock(&self.runtime).clone();
-            let Some(runtime) = Handle::try_current().ok().or_else(runtime) else {
+            let Some(runtime) = self.runtime() else {
                 // The node is going down, so its lease expires.
                 return;
             };
             if lock(&self.local).begin(&name) {
-                let this = Arc::clone(self);
-                runtime.spawn(async move {
-                    let work = this.bring_up_to_date(&name);
-                    if caught_in("a backplane's `tables`", work).await.is_none() {
-                        lock(&this.local).pause(&name, &SseError::Panicked);
-                    }
-                    this.quiet.notify_waiters();
-                });
+                let work = Work {
+                    presence: Arc::clone(self),
+                    name,
+                    failure: Some(SseError::Closed(CloseReason::Shutdown)),
+                };
+                runtime.spawn(work.run());
             }
         }
+    }
+
+    /// Returns the runtime of the keeper, or that of the caller if there is no such runtime any more.
+    fn runtime(&self) -> Option<Handle> {
+        let keeper = lock(&self.keeper);
+        let (over, alive) = match &*keeper {
+            Some(keeper) if keeper.is_over() => (Some(&keeper.runtime), None),
+            keeper => (None, keeper.as_ref().map(|keeper| &keeper.runtime)),
+        };
+        // After a stop the tasks are over, but not their runtime.
+        let current = || Handle::try_current().ok();
+        alive.cloned().or_else(current).or_else(|| over.cloned())
     }
 
     async fn bring_up_to_date(self: &Arc<Self>, name: &Name) {
@@ -256,12 +286,19 @@ impl Presence {
                 return Ok(());
             };
             match step {
-                Step::Put { data, version } => {
-                    if !self.put(tables, lease, name, (&data, version)).await {
+                Step::Put {
+                    data,
+                    version,
+                    is_new,
+                } => {
+                    let row = (&*data, version, is_new);
+                    if !self.put(tables, lease, name, row).await {
                         return Ok(());
                     }
                 }
-                Step::Remove { lease, grace } => self.remove(tables, lease, name, grace).await?,
+                Step::Remove { lease, leaving } => {
+                    self.remove(tables, lease, name, leaving).await?;
+                }
             }
         }
     }
@@ -272,10 +309,10 @@ impl Presence {
         tables: &dyn Tables,
         lease: Lease,
         name: &Name,
-        (data, version): (&str, u64),
+        (data, version, is_new): (&str, u64, bool),
     ) -> bool {
         let most = self.hub.options().max_members;
-        let answer = within(tables.put(lease, &name.0, &name.1, data, most)).await;
+        let answer = within(tables.put(lease, &name.0, &name.1, data, is_new, most)).await;
         let outcome = match answer {
             Ok(PutAnswer::Kept(change)) => {
                 self.tell(lease, change).await;
@@ -296,14 +333,19 @@ impl Presence {
         tables: &dyn Tables,
         lease: Lease,
         name: &Name,
-        grace: Duration,
+        leaving: Leaving,
     ) -> Result<(), SseError> {
+        let grace = match leaving {
+            Leaving::Away(until) => Some(until.saturating_sub(self.hub.now())),
+            Leaving::Final => Some(Duration::ZERO),
+            Leaving::Undone => None,
+        };
         let removed = within(tables.remove(lease, &name.0, &name.1, grace)).await;
         let change = removed.map_err(SseError::Backplane)?;
         lock(&self.local).removed(name);
         self.tell(lease, change).await;
-        if !grace.is_zero() {
-            lock(&self.deadlines).insert(quarters(self.hub.now() + grace) + 1);
+        if let Leaving::Away(until) = leaving {
+            lock(&self.deadlines).insert(quarters(until) + 1);
             self.alarm.notify_one();
         }
         Ok(())
@@ -358,7 +400,7 @@ impl Presence {
                     tracing::warn!(error, "a presence change could not be published yet");
                     // It stays marked until it is tried again.
                     telling.keep();
-                    lock(&self.untold).push((lease, this));
+                    lock(&self.untold).push_back((lease, this));
                     return false;
                 }
             }
@@ -368,8 +410,13 @@ impl Presence {
 
     /// Publishes the changes that could not be published before.
     async fn tell_late(&self) {
-        let untold = std::mem::take(&mut *lock(&self.untold));
-        for (lease, change) in untold {
+        // A change that fails again is behind those that were here.
+        let count = lock(&self.untold).len();
+        for _ in 0..count {
+            // One at a time, so that a panic in one leaves the others for the next attempt.
+            let Some((lease, change)) = lock(&self.untold).pop_front() else {
+                return;
+            };
             lock(&self.telling).remove(&change.version);
             self.tell(lease, Some(change)).await;
         }
@@ -435,26 +482,23 @@ impl Presence {
         SseEvent::json(data).event(format!("{prefix}{name}"))
     }
 
-    /// Starts the tasks that renew the lease and report members whose grace has ended.
+    /// Starts the tasks that renew the lease and report members whose grace has ended, unless they run.
     pub(crate) fn keep(self: &Arc<Self>) {
         let Ok(current) = Handle::try_current() else {
             return;
         };
-        let mut runtime = lock(&self.runtime);
-        if runtime.is_some() {
+        let mut keeper = lock(&self.keeper);
+        let is_kept = keeper.as_ref().is_some_and(|keeper| !keeper.is_over());
+        if is_kept || self.stopped.is_cancelled() {
             return;
         }
-        current.spawn(
-            self.stopped
-                .clone()
-                .run_until_cancelled_owned(self.leasing()),
-        );
-        current.spawn(
-            self.stopped
-                .clone()
-                .run_until_cancelled_owned(self.reaping()),
-        );
-        *runtime = Some(current);
+        let stopped = || self.stopped.clone();
+        let leasing = current.spawn(stopped().run_until_cancelled_owned(self.leasing()));
+        current.spawn(stopped().run_until_cancelled_owned(self.reaping()));
+        *keeper = Some(Keeper {
+            runtime: current,
+            leasing,
+        });
     }
 
     /// Renews the lease. This task does nothing else that may take longer than a lease.
@@ -540,8 +584,7 @@ impl Presence {
 
     /// Gives up all rows. Their members may appear on another node within the grace.
     pub(crate) async fn stop(self: &Arc<Self>) {
-        let grace = self.hub.options().presence_grace;
-        let names = lock(&self.local).all_over(grace);
+        let names = lock(&self.local).all_over(self.away());
         self.begin(names);
         let quiet = || lock(&self.local).is_quiet().then_some(());
         if timeout(TIMEOUT, until(&self.quiet, quiet)).await.is_err() {
@@ -550,6 +593,31 @@ impl Presence {
             );
         }
         self.stopped.cancel();
+    }
+}
+
+/// The task that brings a member up to date.
+struct Work {
+    presence: Arc<Presence>,
+    name: Name,
+    /// The error for the streams that wait if the task ends early: when it panics or its runtime ends.
+    failure: Option<SseError>,
+}
+
+impl Work {
+    async fn run(mut self) {
+        let work = self.presence.bring_up_to_date(&self.name);
+        let done = caught_in("a backplane's `tables`", work).await;
+        self.failure = done.is_none().then_some(SseError::Panicked);
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        if let Some(failure) = &self.failure {
+            lock(&self.presence.local).pause(&self.name, failure);
+        }
+        self.presence.quiet.notify_waiters();
     }
 }
 
@@ -564,7 +632,8 @@ impl<'a> Telling<'a> {
     fn begin(all: &'a Mutex<HashSet<u64>>, version: u64) -> Option<Self> {
         let begins = lock(all).insert(version);
         let version = Some(version);
-        begins.then_some(Self { all, version })
+        // Not `then_some`, which would drop the mark of the other one.
+        begins.then(|| Self { all, version })
     }
 
     fn keep(mut self) {
@@ -613,4 +682,20 @@ async fn within<T>(
     timeout(TIMEOUT, answer)
         .await
         .unwrap_or_else(|_| Err(late()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_that_is_being_published_is_not_begun_again() {
+        let all = Mutex::default();
+        let telling = Telling::begin(&all, 7).unwrap();
+        for _ in 0..2 {
+            assert!(Telling::begin(&all, 7).is_none());
+        }
+        drop(telling);
+        assert!(Telling::begin(&all, 7).is_some());
+    }
 }

@@ -15,7 +15,7 @@ async fn lease(tables: &dyn Tables) -> Lease {
 }
 
 async fn put(tables: &dyn Tables, lease: Lease, key: &str) -> Option<MemberChange> {
-    match tables.put(lease, TOPIC, key, "1", 100).await.unwrap() {
+    match tables.put(lease, TOPIC, key, "1", true, 100).await.unwrap() {
         PutAnswer::Kept(change) => change,
         other => panic!("{other:?}"),
     }
@@ -32,7 +32,9 @@ async fn members_that_stay_away_after_a_restart_are_lost() {
         assert_eq!(tables.told(before, &joined).await.unwrap(), None);
     }
     // This member has left for good.
-    let left = tables.remove(before, TOPIC, "cy", Duration::ZERO).await;
+    let left = tables
+        .remove(before, TOPIC, "cy", Some(Duration::ZERO))
+        .await;
     let told = tables.told(before, &left.unwrap().unwrap()).await;
     assert_eq!(told.unwrap(), None);
     running.log.stop().await;
@@ -64,7 +66,9 @@ async fn an_old_farewell_does_not_remove_a_member_that_is_back() {
     let lease = lease(tables).await;
     let joined = put(tables, lease, "ann").await.unwrap();
     tables.told(lease, &joined).await.unwrap();
-    let left = tables.remove(lease, TOPIC, "ann", Duration::ZERO).await;
+    let left = tables
+        .remove(lease, TOPIC, "ann", Some(Duration::ZERO))
+        .await;
     let left = left.unwrap().unwrap();
     tables.told(lease, &left).await.unwrap();
     let joined = put(tables, lease, "ann").await.unwrap();

@@ -32,13 +32,15 @@ type Who = (usize, usize, usize);
 enum Step {
     Renew(usize),
     Forget(usize),
-    Put(Who, u8),
-    Remove(Who, u64),
+    Put(Who, u8, bool),
+    Remove(Who, Option<u64>),
     /// Confirms one of the last changes, which may be out of date.
     Told(usize, usize),
     Read(usize),
     Reap(usize),
     Pass(u64),
+    /// Time passes in which no node renews its lease.
+    StandStill,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -47,12 +49,13 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         4 => n().prop_map(Step::Renew),
         1 => n().prop_map(Step::Forget),
-        6 => (who(), 0..3_u8).prop_map(|(who, data)| Step::Put(who, data)),
-        4 => (who(), prop_oneof![Just(0), Just(10_000)]).prop_map(|(who, grace)| Step::Remove(who, grace)),
+        6 => (who(), 0..3_u8, any::<bool>()).prop_map(|(who, data, is_new)| Step::Put(who, data, is_new)),
+        4 => (who(), prop_oneof![Just(None), Just(Some(0)), Just(Some(10_000)), Just(Some(40_000))]).prop_map(|(who, grace)| Step::Remove(who, grace)),
         5 => (0..=NODES, 0..8_usize).prop_map(|(n, which)| Step::Told(n, which)),
         2 => (0..TOPICS.len()).prop_map(Step::Read),
         3 => n().prop_map(Step::Reap),
         3 => (1..9_000_u64).prop_map(Step::Pass),
+        1 => Just(Step::StandStill),
     ];
     prop::collection::vec(step, 1..120)
 }
@@ -229,14 +232,17 @@ impl World {
             Step::Renew(n) => self.renew(n).await,
             // Another process takes the place of this node.
             Step::Forget(n) => self.leases[n] = None,
-            Step::Put((n, topic, key), data) => {
+            Step::Put((n, topic, key), data, is_new) => {
                 let (lease, reference) = self.lease(n).await;
                 let (topic, key, data) = (TOPICS[topic], KEYS[key], data.to_string());
-                let ours = self.redis.members.put(lease, topic, key, &data, ROOM);
+                let ours = self
+                    .redis
+                    .members
+                    .put(lease, topic, key, &data, is_new, ROOM);
                 let ours = ours.await.unwrap();
                 let theirs = self
                     .table
-                    .put(self.now, reference, (topic, key, &data), ROOM);
+                    .put(self.now, reference, (topic, key, &data), ROOM, is_new);
                 match (ours, theirs) {
                     (PutAnswer::Kept(ours), PutAnswer::Kept(theirs)) => self.handed(ours, theirs),
                     (ours, theirs) => assert_eq!(ours, theirs),
@@ -244,7 +250,8 @@ impl World {
             }
             Step::Remove((n, topic, key), grace) => {
                 let (lease, reference) = self.lease(n).await;
-                let (topic, key, grace) = (TOPICS[topic], KEYS[key], Duration::from_millis(grace));
+                let (topic, key, grace) =
+                    (TOPICS[topic], KEYS[key], grace.map(Duration::from_millis));
                 let ours = self.redis.members.remove(lease, topic, key, grace);
                 let ours = ours.await.unwrap();
                 let theirs = self.table.remove(self.now, reference, (topic, key), grace);
@@ -256,6 +263,13 @@ impl World {
                 assert_eq!(ours, self.table.read(self.now, TOPICS[topic]));
             }
             Step::Reap(n) => self.reap(n).await,
+            Step::StandStill => {
+                self.set_clock(self.now + 2 * LEASE).await;
+                self.renew_now(REAPER).await;
+                for end in self.ends.values_mut() {
+                    *end = self.now + LEASE;
+                }
+            }
             Step::Pass(millis) => self.pass(Duration::from_millis(millis)).await,
         }
     }
@@ -365,7 +379,7 @@ fn redis_answers_as_the_table_in_memory_does() {
 /// Calls without the reference.
 impl World {
     async fn put_one(&self, lease: Lease, key: &str) -> Option<MemberChange> {
-        let put = self.redis.members.put(lease, TOPICS[0], key, "1", 10);
+        let put = self.redis.members.put(lease, TOPICS[0], key, "1", true, 10);
         match put.await.unwrap() {
             PutAnswer::Kept(change) => change,
             other => panic!("{other:?}"),
@@ -431,7 +445,10 @@ fn in_another_sequence_rows_stay_for_one_lease() {
         assert_eq!(members.reap(two).await.unwrap(), []);
         let unknown = world.keys_here().await.unwrap_err();
         assert_eq!(unknown.kind(), BackplaneErrorKind::Down);
-        let lost = members.put(one, TOPICS[0], "cy", "1", 10).await.unwrap();
+        let lost = members
+            .put(one, TOPICS[0], "cy", "1", true, 10)
+            .await
+            .unwrap();
         assert_eq!(lost, PutAnswer::LeaseLost);
         let again = members.lease(node(1), Some(one.incarnation)).await.unwrap();
         assert!(again.incarnation > one.incarnation);

@@ -72,7 +72,8 @@ local function linked(names, lease, most)
   return found
 end
 
--- An entry: `rows` of (lease, data), `data`, `since`, `grace` (since, until), `is_lost`, `told`, `teller` (lease, change) and `orphan`.
+-- An entry: `rows` of (lease, data), the newest last, `data`, `since`, `grace` (since, until), which runs on beside rows, `is_lost`,
+-- `told`, `teller` (lease, change), `orphan` and `strayed`.
 -- A change: version, kind, data, since.
 local function load(name)
   local packed = redis.call('HGET', ENTRIES, name)
@@ -100,21 +101,31 @@ end
 
 local function owed(entry)
   if not is_there(entry) then
-    return entry.told and { next_number(), entry.is_lost and 'lost' or 'left', '', 0 }
-  elseif entry.told ~= entry.data then
+    return (entry.told or entry.strayed) and { next_number(), entry.is_lost and 'lost' or 'left', '', 0 }
+  elseif entry.told ~= entry.data or entry.strayed then
     return { next_number(), entry.told and 'updated' or 'joined', entry.data, entry.since }
   end
+end
+
+-- Notes whether the member differs from a change that is being published.
+local function compare(entry, change)
+  local is_gone = change[2] == 'left' or change[2] == 'lost'
+  local wanted, data = is_there(entry) and entry.data or nil, not is_gone and change[3] or nil
+  if wanted ~= data then entry.strayed = true end
 end
 
 -- Hands out the change that is owed, unless another lease is its teller, and writes the entry.
 local function hand_out(name, entry, lease)
   local change
   if entry.teller then
+    compare(entry, entry.teller[2])
     if entry.teller[1] == lease then change = entry.teller[2] end
   else
     change = entry.orphan or owed(entry)
+    if not entry.orphan then entry.strayed = nil end
     entry.orphan = nil
     if change then
+      compare(entry, change)
       entry.teller = { lease, change }
       link(TELLERS, lease, name)
     elseif not is_there(entry) and not entry.told then
@@ -145,36 +156,43 @@ function verbs.lease(node, incarnation)
 end
 
 -- Returns 1 and the change, if there is one. Returns 0 if the lease has run out, or -1 if there is no room.
-function verbs.put(lease, topic, key, data, most)
+-- A row that is put again keeps its place, or takes that of the oldest one.
+function verbs.put(lease, topic, key, data, is_new, most)
   if not is_alive(lease) then return { 0 } end
   local name = name_of(topic, key)
   local entry = load(name)
   if not entry and redis.call('ZLEXCOUNT', NAMES, range_of(topic)) >= tonumber(most) then return { -1 } end
   entry = entry or { rows = {} }
   if not is_there(entry) then entry.since = now end
-  set_grace(name, entry, nil)
   -- An older incarnation of this node is over.
-  local node = string.match(lease, '%-.*')
-  for _, old in ipairs(take_rows(entry, function(of) return string.match(of, '%-.*') == node end)) do
-    unlink(ROWS, old, name)
+  local node, place = string.match(lease, '%-.*'), 1
+  local function of_node(of) return string.match(of, '%-.*') == node end
+  for n, row in ipairs(entry.rows) do
+    if of_node(row[1]) then place = n end
   end
-  entry.rows[#entry.rows + 1] = { lease, data }
-  entry.data = data
+  for _, old in ipairs(take_rows(entry, of_node)) do unlink(ROWS, old, name) end
+  table.insert(entry.rows, is_new == '1' and #entry.rows + 1 or place, { lease, data })
+  entry.data = entry.rows[#entry.rows][2]
   link(ROWS, lease, name)
   return { 1, hand_out(name, entry, lease) }
 end
 
+-- Without a grace, the row came to nothing, and the rest of an earlier grace holds.
 function verbs.remove(lease, topic, key, grace)
   local name = name_of(topic, key)
   local entry = redis.call('ZSCORE', LEASES, lease) and load(name)
   if not entry then return {} end
   grace = tonumber(grace)
   local taken = take_rows(entry, function(of) return of == lease end)
+  local is_final = grace == 0 and #entry.rows == 0
   -- A member in its grace may leave for good.
-  if #taken > 0 or (grace == 0 and entry.grace) then
+  if #taken > 0 or (is_final and entry.grace) then
     entry.is_lost = false
-    local stays = #entry.rows == 0 and grace > 0
-    set_grace(name, entry, stays and { now, now + grace } or nil)
+    if is_final then
+      set_grace(name, entry, nil)
+    elseif grace and grace > 0 then
+      set_grace(name, entry, { now, now + grace })
+    end
     unlink(ROWS, lease, name)
   end
   return { hand_out(name, entry, lease) }
@@ -212,7 +230,7 @@ function verbs.read(topic)
         if counts(row[1]) and now - renewed <= OVERDUE then status = 'here' end
         at = math.max(at, renewed)
       end
-      if entry.grace then status, at = 'away', entry.grace[1] end
+      if entry.grace and #entry.rows == 0 then status, at = 'away', entry.grace[1] end
       local _, key = parts_of(name)
       members[#members + 1] = { key, entry.data, entry.since, status, at }
     end
@@ -236,7 +254,11 @@ local function next_over()
       unlink(ROWS, dead, name)
       unlink(TELLERS, dead, name)
       local entry = load(name)
-      if #take_rows(entry, function(of) return of == dead end) > 0 then entry.is_lost = true end
+      if #take_rows(entry, function(of) return of == dead end) > 0 then
+        entry.is_lost = true
+        -- A lost member has no grace, even if another stream has left it one.
+        if #entry.rows == 0 then set_grace(name, entry, nil) end
+      end
       if entry.teller and entry.teller[1] == dead then
         entry.orphan, entry.teller = entry.teller[2], nil
       end

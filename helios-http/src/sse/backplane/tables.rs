@@ -22,6 +22,8 @@ const MOST: usize = 256;
 /// * **One step.** Each call happens as a whole or not at all, and all calls for a topic happen one after the other. So
 ///   a call can be one script of a store.
 /// * **Clock.** Leases and graces run by the store's clock, never by a node's. A lease lasts for 15 seconds.
+/// * **Breaks.** If no node has renewed its lease for a while, the store stood still, or the nodes did. Then no member
+///   is lost for that reason. Each node gets another lease, and the rows of the earlier ones stay for 15 seconds.
 /// * **Pending changes.** Besides the rows of a member, the store keeps what was last published about it. That is
 ///   nothing, or the data of a [`Joined`](helios_core::presence::table::MemberChangeKind::Joined) or
 ///   [`Updated`](helios_core::presence::table::MemberChangeKind::Updated). A member is present while it has a row or
@@ -47,11 +49,11 @@ const MOST: usize = 256;
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), helios::backplane::BackplaneError> {
 /// let tables = LocalTables::new();
 /// let lease = tables.lease(NodeId::new(7).unwrap(), None).await?;
-/// let PutAnswer::Kept(Some(joined)) = tables.put(lease, "room:tea", "ann", "null", 100).await? else { panic!() };
+/// let PutAnswer::Kept(Some(joined)) = tables.put(lease, "room:tea", "ann", "null", true, 100).await? else { panic!() };
 /// // Publish the change here.
 /// assert_eq!(tables.told(lease, &joined).await?, None);
 /// assert_eq!(tables.read("room:tea").await?.len(), 1);
-/// let left = tables.remove(lease, "room:tea", "ann", Duration::ZERO).await?;
+/// let left = tables.remove(lease, "room:tea", "ann", Some(Duration::ZERO)).await?;
 /// assert!(left.is_some());
 /// # Ok(())
 /// # }
@@ -70,8 +72,12 @@ pub trait Tables: Send + Sync {
         incarnation: Option<u64>,
     ) -> BoxFuture<'_, Result<Lease, BackplaneError>>;
 
-    /// Puts the row of a member, with its data as JSON, in place of the row that this node has. This ends the member's
-    /// grace. A topic that has `most` members accepts no other.
+    /// Puts the row of a member, with its data as JSON, in place of the row that this node has. The member's grace runs
+    /// on, but does not count while there are rows. A topic that has `most` members accepts no other.
+    ///
+    /// If the row `is_new`, because a stream has appeared, it is the newest row of the member. Otherwise a node puts it
+    /// again, or goes back to the data of an older stream. Then it takes the place of the row that this node has or, if
+    /// there is none, that of the oldest row.
     ///
     /// # Errors
     ///
@@ -82,11 +88,14 @@ pub trait Tables: Send + Sync {
         topic: &'a str,
         key: &'a str,
         data: &'a str,
+        is_new: bool,
         most: usize,
     ) -> BoxFuture<'a, Result<PutAnswer, BackplaneError>>;
 
     /// Removes the row that exactly this lease has of a member. If it was the last row, the member stays for the grace
-    /// without a row. If the grace is zero, a member without a row leaves at once.
+    /// without a row. If the grace is zero, a member without a row leaves at once. If there is no grace, the row came
+    /// to nothing, as when a stream was refused. Then the member stays for the rest of an earlier grace, if there is
+    /// one. A member whose last row has expired has no grace.
     ///
     /// # Errors
     ///
@@ -96,7 +105,7 @@ pub trait Tables: Send + Sync {
         lease: Lease,
         topic: &'a str,
         key: &'a str,
-        grace: Duration,
+        grace: Option<Duration>,
     ) -> BoxFuture<'a, Result<Option<MemberChange>, BackplaneError>>;
 
     /// Records that a change was published, if this lease is still its publisher, and returns the next change of that
@@ -190,7 +199,7 @@ impl LocalTables {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), helios::backplane::BackplaneError> {
     /// let tables = LocalTables::new();
     /// let lease = tables.lease(NodeId::new(7).unwrap(), None).await?;
-    /// let PutAnswer::Kept(Some(joined)) = tables.put(lease, "room:tea", "ann", "null", 100).await? else { panic!() };
+    /// let PutAnswer::Kept(Some(joined)) = tables.put(lease, "room:tea", "ann", "null", true, 100).await? else { panic!() };
     /// assert!(tables.is_publisher(lease, &joined));
     /// tables.told(lease, &joined).await?;
     /// assert!(!tables.is_publisher(lease, &joined));
@@ -241,9 +250,10 @@ impl Tables for LocalTables {
         topic: &'a str,
         key: &'a str,
         data: &'a str,
+        is_new: bool,
         most: usize,
     ) -> BoxFuture<'a, Result<PutAnswer, BackplaneError>> {
-        self.ask(move |table, now| table.put(now, lease, (topic, key, data), most))
+        self.ask(move |table, now| table.put(now, lease, (topic, key, data), most, is_new))
     }
 
     fn remove<'a>(
@@ -251,7 +261,7 @@ impl Tables for LocalTables {
         lease: Lease,
         topic: &'a str,
         key: &'a str,
-        grace: Duration,
+        grace: Option<Duration>,
     ) -> BoxFuture<'a, Result<Option<MemberChange>, BackplaneError>> {
         self.ask(move |table, now| table.remove(now, lease, (topic, key), grace))
     }

@@ -19,8 +19,28 @@ pub(super) type Waiter = oneshot::Sender<Result<(), SseError>>;
 /// The next request for a row.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    Put { data: Arc<str>, version: u64 },
-    Remove { lease: Lease, grace: Duration },
+    Put {
+        data: Arc<str>,
+        version: u64,
+        /// Whether a stream has appeared. Otherwise the row is put again, or has the data of an older stream.
+        is_new: bool,
+    },
+    Remove {
+        lease: Lease,
+        leaving: Leaving,
+    },
+}
+
+/// How a stream leaves a member.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Leaving {
+    /// The member may come back until this time of the hub.
+    Away(Duration),
+    /// The app has removed the member.
+    Final,
+    /// The stream was never live. So the member is as it was before the stream appeared.
+    #[default]
+    Undone,
 }
 
 /// The result of putting a row.
@@ -48,10 +68,10 @@ pub(super) struct Local {
 struct Slot {
     /// The member's streams, the newest last. The data of the last one counts.
     streams: Vec<(ClientId, Arc<str>)>,
-    /// The version of the last change of `streams`.
+    /// The version of the last change of the data that counts. A stream that appears is such a change, too.
     version: u64,
-    /// The grace of the member when it has no stream any more.
-    grace: Duration,
+    /// How the last stream that was live has left.
+    leaving: Leaving,
     /// The row that the tables may hold, by its lease and version.
     row: Option<(Lease, u64)>,
     /// Whether a task is bringing the tables up to date.
@@ -69,16 +89,23 @@ struct Waiting {
 }
 
 impl Slot {
+    /// Returns the data that counts, or `None` if the member has no stream.
+    fn data(&self) -> Option<Arc<str>> {
+        let newest = self.streams.last();
+        newest.map(|(_, data)| Arc::clone(data))
+    }
+
     fn step(&self, lease: Lease) -> Option<Step> {
         match (self.streams.last(), self.row) {
             (Some(_), Some(row)) if row == (lease, self.version) => None,
             (Some((_, data)), _) => Some(Step::Put {
                 data: Arc::clone(data),
                 version: self.version,
+                is_new: !self.waiting.is_empty(),
             }),
             (None, Some((lease, _))) => Some(Step::Remove {
                 lease,
-                grace: self.grace,
+                leaving: self.leaving,
             }),
             (None, None) => None,
         }
@@ -107,7 +134,7 @@ impl Local {
         topics.insert(Arc::clone(&name.0), Arc::clone(&name.1));
         let mut changed = Vec::new();
         if let Some(before) = before {
-            self.take_from(&before, stream, Duration::ZERO);
+            self.take_from(&before, stream, Leaving::Final);
             changed.push(before);
         }
         self.version += 1;
@@ -129,19 +156,24 @@ impl Local {
     }
 
     /// Removes a stream's member from a topic.
-    pub(super) fn disappear(&mut self, stream: ClientId, topic: &str) -> Option<Name> {
+    pub(super) fn disappear(
+        &mut self,
+        stream: ClientId,
+        topic: &str,
+        leaving: Leaving,
+    ) -> Option<Name> {
         let topics = self.by_stream.get_mut(&stream)?;
         let (topic, key) = topics.remove_entry(topic)?;
         if topics.is_empty() {
             self.by_stream.remove(&stream);
         }
         let name = (topic, key);
-        self.take_from(&name, stream, Duration::ZERO);
+        self.take_from(&name, stream, leaving);
         Some(name)
     }
 
     /// Removes a stream that has ended from all topics.
-    pub(super) fn over(&mut self, stream: ClientId, grace: Duration) -> Vec<Name> {
+    pub(super) fn over(&mut self, stream: ClientId, leaving: Leaving) -> Vec<Name> {
         let names: Vec<_> = self
             .by_stream
             .remove(&stream)
@@ -149,27 +181,35 @@ impl Local {
             .flatten()
             .collect();
         for name in &names {
-            self.take_from(name, stream, grace);
+            self.take_from(name, stream, leaving);
         }
         names
     }
 
     /// Removes all streams.
-    pub(super) fn all_over(&mut self, grace: Duration) -> Vec<Name> {
+    pub(super) fn all_over(&mut self, leaving: Leaving) -> Vec<Name> {
         let streams: Vec<_> = self.by_stream.keys().copied().collect();
         let names: HashSet<_> = streams
             .into_iter()
-            .flat_map(|stream| self.over(stream, grace))
+            .flat_map(|stream| self.over(stream, leaving))
             .collect();
         names.into_iter().collect()
     }
 
-    fn take_from(&mut self, name: &Name, stream: ClientId, grace: Duration) {
-        self.version += 1;
-        if let Some(slot) = self.slots.get_mut(name) {
-            slot.streams.retain(|(known, _)| *known != stream);
-            slot.waiting.retain(|it| it.stream != stream);
-            (slot.version, slot.grace) = (self.version, grace);
+    fn take_from(&mut self, name: &Name, stream: ClientId, leaving: Leaving) {
+        let Some(slot) = self.slots.get_mut(name) else {
+            return;
+        };
+        let before = slot.data();
+        slot.streams.retain(|(known, _)| *known != stream);
+        slot.waiting.retain(|it| it.stream != stream);
+        if leaving != Leaving::Undone {
+            slot.leaving = leaving;
+        }
+        // For the tables, a stream that did not count changes nothing.
+        if slot.data() != before {
+            self.version += 1;
+            slot.version = self.version;
         }
     }
 
@@ -249,7 +289,8 @@ impl Local {
         }
     }
 
-    /// Fails the streams that wait for their rows up to this version, and restores their previous data.
+    /// Fails the streams that wait for their rows up to this version. Restores their previous data, unless a later
+    /// change of the stream waits as well.
     fn give_back(&mut self, name: &Name, version: u64, error: &SseError) {
         let Some(slot) = self.slots.get_mut(name) else {
             return;
@@ -258,9 +299,14 @@ impl Local {
         let failed: Vec<_> = failed.collect();
         // If a stream has changed several times, the first change holds the data from before all of them.
         for it in failed.into_iter().rev() {
-            match it.before {
-                Some(before) => self.set_data(name, it.stream, before),
-                None => drop(self.disappear(it.stream, &name.0)),
+            let later = self
+                .slots
+                .get_mut(name)
+                .and_then(|slot| slot.later(it.stream));
+            match (later, it.before) {
+                (Some(later), before) => later.before = before,
+                (None, Some(before)) => self.set_data(name, it.stream, before),
+                (None, None) => drop(self.disappear(it.stream, &name.0, Leaving::Undone)),
             }
             // The receiver may have been dropped.
             let _ = it.waiter.send(Err(error.clone()));
@@ -291,6 +337,12 @@ impl Local {
 }
 
 impl Slot {
+    /// Returns the first change that a stream waits for.
+    fn later(&mut self, stream: ClientId) -> Option<&mut Waiting> {
+        let mut waiting = self.waiting.iter_mut();
+        waiting.find(|it| it.stream == stream)
+    }
+
     /// Notifies the streams that wait for this version or an earlier one that their row is there.
     fn answer(&mut self, version: u64) {
         for it in self.waiting.extract_if(.., |it| it.version <= version) {
@@ -304,3 +356,6 @@ impl Slot {
 pub(super) fn too_many(limit: usize) -> SseError {
     SseError::Presence(PresenceError::TooManyMembers { limit })
 }
+
+#[cfg(test)]
+mod tests;

@@ -301,9 +301,14 @@ impl Tables for InMemory {
         topic: &'a str,
         key: &'a str,
         data: &'a str,
+        is_new: bool,
         most: usize,
     ) -> BoxFuture<'a, Result<PutAnswer, BackplaneError>> {
-        self.if_reached(self.shared.tables.put(lease, topic, key, data, most))
+        self.if_reached(
+            self.shared
+                .tables
+                .put(lease, topic, key, data, is_new, most),
+        )
     }
 
     fn remove<'a>(
@@ -311,7 +316,7 @@ impl Tables for InMemory {
         lease: Lease,
         topic: &'a str,
         key: &'a str,
-        grace: Duration,
+        grace: Option<Duration>,
     ) -> BoxFuture<'a, Result<Option<MemberChange>, BackplaneError>> {
         self.if_reached(self.shared.tables.remove(lease, topic, key, grace))
     }

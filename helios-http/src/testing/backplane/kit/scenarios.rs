@@ -56,6 +56,7 @@ pub(super) async fn run<R: Rig>(nodes: &Arc<Nodes<R>>, report: &mut Report) {
         "an answer to a watch has its place" => watch_place,
         "events of unwatched topics are not handed over" => unwatch,
         "members are those with rows, and each change is returned once" => members,
+        "a row that is put again pushes no newer one aside" => newest_row_counts,
         "a member that comes back within its grace changes nothing" => members_in_grace,
         "a lease begins and ends with its node" => lease,
     );

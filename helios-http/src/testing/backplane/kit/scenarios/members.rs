@@ -50,7 +50,17 @@ impl<'a> Node<'a> {
     }
 
     async fn try_put(&self, key: &str, data: &str, most: usize) -> Result<PutAnswer, Found> {
-        let put = self.tables.put(self.lease, self.topic, key, data, most);
+        let put = self
+            .tables
+            .put(self.lease, self.topic, key, data, true, most);
+        answered("tables.put", put).await
+    }
+
+    /// Puts a row that is not new.
+    async fn put_again(&self, key: &str, data: &str) -> Result<PutAnswer, Found> {
+        let put = self
+            .tables
+            .put(self.lease, self.topic, key, data, false, 10);
         answered("tables.put", put).await
     }
 
@@ -62,7 +72,13 @@ impl<'a> Node<'a> {
     }
 
     async fn remove(&self, key: &str, grace: Duration) -> Result<Option<MemberChange>, Found> {
-        let remove = self.tables.remove(self.lease, self.topic, key, grace);
+        let remove = self.tables.remove(self.lease, self.topic, key, Some(grace));
+        answered("tables.remove", remove).await
+    }
+
+    /// Removes a row that came to nothing.
+    async fn take_back(&self, key: &str) -> Result<Option<MemberChange>, Found> {
+        let remove = self.tables.remove(self.lease, self.topic, key, None);
         answered("tables.remove", remove).await
     }
 
@@ -164,11 +180,41 @@ impl<B: Backplane> Scene<B> {
             .await?;
         one.reads(&[]).await?;
         let nobody = Lease::new(one.lease.node, u64::MAX >> 1);
-        let put = one.tables.put(nobody, &topic, "ann", "1", 10);
+        let put = one.tables.put(nobody, &topic, "ann", "1", true, 10);
         let lost = answered("tables.put", put).await?;
         ensure_members(lost == PutAnswer::LeaseLost, || {
             format!("a row of no lease is {lost:?}")
         })
+    }
+
+    /// A row that is put again does not push aside the newer one of another node.
+    pub(super) async fn newest_row_counts(&self) -> Result<(), Found> {
+        let topic = self.topic("newest");
+        let nodes = (
+            Node::of(&self.one, &topic).await?,
+            Node::of(&self.two, &topic).await?,
+        );
+        let (Some(one), Some(two)) = nodes else {
+            return Ok(());
+        };
+        one.joins("ann").await?;
+        two.told(two.put("ann", "2").await?, "an update").await?;
+        for data in ["1", "3"] {
+            let again = one.put_again("ann", data).await?;
+            ensure_members(again == PutAnswer::Kept(None), || {
+                format!("an older row that is put again is {again:?}")
+            })?;
+            one.reads(&[("ann", "2", "here")]).await?;
+            // Next, there is no row of this node.
+            one.silent(one.remove("ann", Duration::ZERO).await?, "an older row")
+                .await?;
+        }
+        one.told(one.put("ann", "1").await?, "an update").await?;
+        two.reads(&[("ann", "1", "here")]).await?;
+        two.silent(two.remove("ann", Duration::ZERO).await?, "an older row")
+            .await?;
+        one.left(one.remove("ann", Duration::ZERO).await?, "ann", false)
+            .await
     }
 
     pub(super) async fn members_in_grace(&self) -> Result<(), Found> {
@@ -187,6 +233,12 @@ impl<B: Backplane> Scene<B> {
         two.silent(two.put("ann", "1").await?, "coming back")
             .await?;
         one.reads(&[("ann", "1", "here")]).await?;
+        // A row that comes to nothing leaves the rest of the grace.
+        two.silent(two.take_back("ann").await?, "a row that came to nothing")
+            .await?;
+        one.reads(&[("ann", "1", "away")]).await?;
+        two.silent(two.put("ann", "1").await?, "coming back")
+            .await?;
         // Without a grace it leaves at once.
         two.silent(two.remove("ann", GRACE).await?, "a grace")
             .await?;
