@@ -236,7 +236,10 @@ class Connection {
         // A header holds bytes, and `Headers` takes one character for each.
         else if (lastEventId)
             headers.set('last-event-id', String.fromCharCode(...utf8(lastEventId)));
-        const response = await this.#patiently((options.fetch ?? fetch)(place.href, { ...init, headers, signal }));
+        const answer = (options.fetch ?? fetch)(place.href, { ...init, headers, signal });
+        // A given `fetch` may not follow the signal, and answer after the end.
+        answer.then(late => (signal.aborted ? late.body?.cancel() : undefined)).catch(() => { });
+        const response = await this.#patiently(answer);
         this.#body = response.body;
         return response;
     }

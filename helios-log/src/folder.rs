@@ -269,7 +269,7 @@ impl Folder {
 }
 
 /// Creates a folder if there is none, and syncs its parent to the disk.
-fn make_folder(path: &Path, as_asked: &mut DirBuilder) -> io::Result<()> {
+fn make_folder(path: &Path, builder: &mut DirBuilder) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
@@ -277,7 +277,7 @@ fn make_folder(path: &Path, as_asked: &mut DirBuilder) -> io::Result<()> {
     if let Some(above) = above {
         make_folder(above, &mut DirBuilder::new())?;
     }
-    match as_asked.create(path) {
+    match builder.create(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
         Err(error) => Err(error),
         Ok(()) => sync_folder(above.unwrap_or(Path::new("."))),
@@ -408,7 +408,8 @@ mod tests {
         open(&above.join("sse"));
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&above.join("sse")), 0o700);
-        assert_ne!(mode(&above), 0o700);
+        std::fs::create_dir(path.path().join("usual")).unwrap();
+        assert_eq!(mode(&above), mode(&path.path().join("usual")));
         // The mode of one that exists is its owner's choice.
         std::fs::set_permissions(above.join("sse"), PermissionsExt::from_mode(0o750)).unwrap();
         open(&above.join("sse"));

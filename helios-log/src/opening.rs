@@ -173,9 +173,10 @@ fn check(folder: &Folder, mark: Option<&Mark>) -> Result<(), StoreError> {
     if mark.failed {
         // Perhaps because of a part that cannot be read. It would fail again each time that it merges its tables.
         let store = Store::open(&folder.store())?;
-        store
-            .read_all()
-            .map_err(|error| StoreError::Damaged(error.into()))?;
+        store.read_all().map_err(|error| match error.is_lost() {
+            true => StoreError::Damaged(error.into()),
+            false => error,
+        })?;
     }
     Ok(())
 }

@@ -136,7 +136,11 @@ impl Trimming {
         while left > 0
             && let Some(topic) = self.next_topic()
         {
-            let removed = self.trim_topic(shared, &topic, now, left, changes);
+            let Some(removed) = self.trim_topic(shared, &topic, now, left, changes) else {
+                // The next tick looks again, as far as it is worth it.
+                self.topics.clear();
+                return;
+            };
             // A topic that keeps its events has cost a look at it.
             left = left.saturating_sub(removed + 1);
         }
@@ -156,7 +160,8 @@ impl Trimming {
         Some(next)
     }
 
-    /// Forgets the oldest events of a topic, up to this many, and returns how many.
+    /// Forgets the oldest events of a topic, up to this many, and returns how many. `None` if the machine cannot read them
+    /// now.
     fn trim_topic(
         &mut self,
         shared: &Shared,
@@ -164,9 +169,11 @@ impl Trimming {
         now: u64,
         most: usize,
         changes: &mut Vec<Change>,
-    ) -> usize {
+    ) -> Option<usize> {
         let before = shared.sequence().topics.get(topic).copied();
-        let Some(before) = before else { return 0 };
+        let Some(before) = before else {
+            return Some(0);
+        };
         let trimmed = shared.in_store(|store| self.walk(store, topic, before, now, most));
         let Trimmed {
             mut past,
@@ -183,11 +190,10 @@ impl Trimming {
                     lost,
                     "the event log cannot read a topic to trim it"
                 );
-                match lost {
-                    true => Trimmed::all_of(before),
-                    // The next look finds the topic again.
-                    false => return 0,
+                if !lost {
+                    return None;
                 }
+                Trimmed::all_of(before)
             }
         };
         if !is_done {
@@ -205,7 +211,7 @@ impl Trimming {
             changes.push((topic_key(topic), Some(past.pack())));
         }
         sequence.set_past(topic, past);
-        removed
+        Some(removed)
     }
 
     fn forget_empty(&mut self, shared: &Shared, changes: &mut Vec<Change>) {
@@ -544,5 +550,10 @@ mod tests {
         trimming.topics.insert("whole".into());
         assert!(!trimming.step(&shared, 1, 1).unwrap());
         assert_eq!(shared.sequence().past("whole").events, 1);
+        // It does not try again before the next tick, even if there are too many bytes.
+        trimming.max_bytes = 1;
+        trimming.look(&shared.sequence(), 1);
+        assert!(!trimming.step(&shared, 1, 1).unwrap());
+        assert!(trimming.topics.is_empty());
     }
 }

@@ -13,8 +13,8 @@ use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
 use syn::punctuated::Punctuated;
 use syn::{
-    Attribute, Data, DeriveInput, Field, Fields, GenericParam, Generics, Ident, Token, Type,
-    TypeParamBound, Visibility, WherePredicate, parse_quote,
+    Attribute, Data, DeriveInput, Field, Fields, GenericParam, Generics, Ident, LitStr, Token,
+    Type, TypeParamBound, Visibility, WherePredicate, parse_quote,
 };
 
 use self::own_paths::Original;
@@ -177,15 +177,53 @@ fn with_arguments(item: &DeriveInput) -> Option<String> {
     if of_schemars.any(|it| names(&it.meta, &["bound"])) || has_key(&item.attrs, &["rename"]) {
         return None;
     }
-    let seen = fields_without(&UNSEEN, item).map(|field| &field.ty);
-    // A `PhantomData` has a schema for any argument.
-    let seen: Vec<&Type> = seen.filter(|ty| !names(ty, &["PhantomData"])).collect();
-
+    let seen: TokenStream = fields_without(&["skip"], item).filter_map(seen).collect();
     let params = item.generics.type_params().map(|it| it.ident.to_string());
-    let mut params = params.filter(|param| seen.iter().any(|ty| names(ty, &[param])));
+    let mut params = params.filter(|param| names(&seen, &[param]));
     let (first, name) = (params.next()?, item.ident.unraw());
     let more: String = params.map(|it| format!("_and_{{{it}}}")).collect();
     Some(format!("{name}_of_{{{first}}}{more}"))
+}
+
+/// Returns the type that schemars looks at for a field, without the arguments of a `PhantomData`, which need no schema.
+fn seen(field: &Field) -> Option<TokenStream> {
+    let of_schemars = field
+        .attrs
+        .iter()
+        .filter(|it| it.path().is_ident("schemars"));
+    let lists = of_schemars.filter_map(|it| it.meta.require_list().ok());
+    let mut tokens = lists.flat_map(|list| list.tokens.clone());
+    if tokens.any(|token| token.to_string() == "with") {
+        let given = tokens.nth(1)?.to_token_stream();
+        return syn::parse2::<LitStr>(given).ok()?.parse().ok();
+    }
+    let has_type = !has_key(&field.attrs, &UNSEEN);
+    has_type.then(|| without_markers(field.ty.to_token_stream()))
+}
+
+/// Removes each `PhantomData` with its arguments.
+fn without_markers(tokens: TokenStream) -> TokenStream {
+    let (mut depth, mut is_in_marker, mut is_arrow) = (0, false, false);
+    let mut kept = TokenStream::new();
+    for token in tokens {
+        let punct = match &token {
+            TokenTree::Punct(punct) => punct.as_char(),
+            _ => ' ',
+        };
+        match punct {
+            '<' => depth += 1,
+            '>' if !is_arrow => depth -= 1,
+            _ => {}
+        }
+        is_arrow = punct == '-';
+        match token {
+            TokenTree::Ident(name) if name == "PhantomData" => (is_in_marker, depth) = (true, 0),
+            _ if is_in_marker => is_in_marker = depth > 0,
+            TokenTree::Group(group) => kept.extend(without_markers(group.stream())),
+            token => kept.extend([token]),
+        }
+    }
+    kept
 }
 
 /// The types of fields that need a schema for certain. The error of schemars' own derive does not say which derive is missing.

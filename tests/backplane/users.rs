@@ -95,6 +95,23 @@ async fn the_newest_messages_are_applied_if_earlier_ones_are_gone() {
     goes_on(&mut gone, &two).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_message_of_this_server_does_not_end_a_stream_that_came_after_it() {
+    let log = Log::new(100);
+    let one = start(&log, 1).await;
+    one.link.lose(true);
+    one.sse().disconnect_user("ann").await.unwrap();
+    one.link.flush().await;
+    one.link.lose(false);
+    let mut again = one.client_of("ann", &["x"]).await;
+    // It is fetched only now.
+    one.link.torn();
+    for _ in 0..12 {
+        sleep(Duration::from_secs(5)).await;
+        goes_on(&mut again, &one).await;
+    }
+}
+
 /// The server learns of the sequence by the id of its newest event, which is the message.
 #[tokio::test(start_paused = true)]
 async fn a_message_lost_with_the_begin_of_a_sequence_disconnects_the_user_once_it_is_fetched() {

@@ -61,7 +61,24 @@ impl Room {
     }
 }
 
-#[server(controllers = [House], sse(enabled = true))]
+/// Its hook has no handle.
+#[derive(Injectable)]
+struct Yard;
+
+#[controller(prefix = "yard")]
+impl Yard {
+    #[on_sse_connection]
+    fn opened(&self, #[query] seat: u8) {
+        assert!(seat < u8::MAX);
+    }
+
+    #[sse("live")]
+    fn live(&self) -> impl Stream<Item = Told> {
+        stream! { yield Told::Said("hi".into()); }
+    }
+}
+
+#[server(controllers = [House, Yard], sse(enabled = true))]
 struct App;
 
 fn operation(path: &str) -> Value {
@@ -106,7 +123,7 @@ async fn a_stream_has_the_errors_of_the_hooks_around_it() {
 }
 
 #[tokio::test]
-async fn a_hook_may_join_topics() {
+async fn a_hook_with_a_handle_may_join_topics() {
     let server = TestApp::start(App).unwrap();
     let mut live = server.sse("/house/1/room/live?name=ann&seat=1").await;
     let mut events = [
@@ -117,4 +134,8 @@ async fn a_hook_may_join_topics() {
     assert_eq!(events, ["Said", "helios:ready"]);
     let live = operation("/house/{number}/room/live").to_string();
     assert!(live.contains("HeliosReady"));
+
+    let mut without = server.sse("/yard/live?seat=1").await;
+    assert_eq!(without.next().await.unwrap().event, "Said");
+    assert!(!operation("/yard/live").to_string().contains("HeliosReady"));
 }

@@ -54,6 +54,26 @@ struct Id<T, V> {
     of: PhantomData<T>,
 }
 
+/// Has its marker in a tuple.
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct Tagged<T, V>((V, PhantomData<fn() -> T>));
+
+struct Opaque<T>(PhantomData<T>);
+
+impl<T> Serialize for Opaque<T> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq([0; 0])
+    }
+}
+
+/// An attribute names the type of a field.
+#[derive(Serialize, JsonSchema)]
+struct Replaced<T, V> {
+    #[schemars(with = "Vec<T>")]
+    all: Opaque<T>,
+    one: V,
+}
+
 trait Kind {
     type Key;
 }
@@ -62,11 +82,11 @@ impl Kind for Guest {
     type Key = u64;
 }
 
-/// The bound is for a type that schemars cannot find by itself.
+/// The bound is for a type that schemars cannot find by itself. It binds a type with the name of this one.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(bound = "")]
 #[schemars(bound = "T: Kind<Key = u64>")]
-struct Keyed<T: Kind<Key = u64>> {
+struct Key<T: Kind<Key = u64>> {
     key: T::Key,
 }
 
@@ -160,8 +180,18 @@ impl Named {
         unreachable!()
     }
 
-    #[get("keyed")]
-    fn keyed(&self) -> Json<Keyed<Guest>> {
+    #[get("tagged")]
+    fn tagged(&self) -> Json<Tagged<Guest, u64>> {
+        unreachable!()
+    }
+
+    #[get("replaced")]
+    fn replaced(&self) -> Json<Replaced<u8, u64>> {
+        unreachable!()
+    }
+
+    #[get("key")]
+    fn key(&self) -> Json<Key<Guest>> {
         unreachable!()
     }
 
@@ -290,7 +320,9 @@ fn a_parameter_without_a_schema_is_not_in_the_name() {
     let document = document();
     let name = |path| component(document.v3_2(), path, true).0;
     assert_eq!(name("/id"), "Id_of_uint64");
-    assert_eq!(name("/keyed"), "Keyed");
+    assert_eq!(name("/tagged"), "Tagged_of_uint64");
+    assert_eq!(name("/replaced"), "Replaced_of_uint8_and_uint64");
+    assert_eq!(name("/key"), "Key");
 }
 
 #[test]

@@ -12,6 +12,15 @@ struct Gate {
     opened: Semaphore,
 }
 
+impl Default for Gate {
+    fn default() -> Self {
+        Self {
+            reached: Semaphore::new(0),
+            opened: Semaphore::new(0),
+        }
+    }
+}
+
 impl Gate {
     async fn wait(&self) {
         self.reached.add_permits(1);
@@ -52,54 +61,94 @@ impl Rooms {
         self.sse.subscribe(["x"]).await
     }
 
-    #[on_sse_close]
-    fn closed(&self, _: &SseStream, _: CloseReason) {
-        self.gate.reached.add_permits(1);
+    #[sse("kept")]
+    async fn kept(&self) -> Result<SseStream, SseError> {
+        let stream = self.sse.create_connection();
+        let own = stream.clone();
+        let gate = Arc::clone(&self.gate);
+        tokio::spawn(async move {
+            own.closed().await;
+            gate.reached.add_permits(1);
+        });
+        self.gate.wait().await;
+        Ok(stream)
+    }
+
+    /// One stream for each user.
+    #[sse("alone")]
+    async fn alone(&self) -> Result<SseStream, SseError> {
+        self.sse.disconnect_user("ann").await?;
+        self.sse.subscribe(["x"]).await
     }
 }
 
 #[server(controllers = [Rooms], sse(enabled = true))]
 struct App;
 
-/// Opens a stream as ann, and calls `meanwhile` while the request waits. Returns the name of its first event.
-async fn opened(path: &str, meanwhile: impl AsyncFnOnce(SseService)) -> String {
-    let gate = Arc::new(Gate {
-        reached: Semaphore::new(0),
-        opened: Semaphore::new(0),
-    });
-    let app = Helios::new(App).provide_as(Arc::clone(&gate));
+fn start(gate: &Arc<Gate>) -> TestApp {
+    let app = Helios::new(App).provide_as(Arc::clone(gate));
     let app = app.sse_options(|sse| {
         sse.connections.user = Some(Arc::new(|request| request.cookie("user")));
     });
-    let app = TestApp::start(app).unwrap();
-    let open = async {
-        let mut stream = app.sse(path).header("cookie", "user=ann").await;
-        stream.next().await.unwrap().event
-    };
-    let act = async {
+    TestApp::start(app).unwrap()
+}
+
+/// Opens a stream as ann, and returns the name of its first event.
+async fn first(app: &TestApp, path: &str) -> String {
+    let mut stream = app.sse(path).header("cookie", "user=ann").await;
+    stream.next().await.unwrap().event
+}
+
+/// The same. While the request waits, another task disconnects these users.
+async fn first_after(app: &TestApp, gate: &Arc<Gate>, path: &str, users: &[&str]) -> String {
+    let users: Vec<String> = users.iter().copied().map(str::to_owned).collect();
+    let (gate, sse) = (Arc::clone(gate), app.sse_service().clone());
+    let disconnecting = tokio::spawn(async move {
         gate.reached.acquire().await.unwrap().forget();
-        meanwhile(app.sse_service().clone()).await;
+        for user in users {
+            sse.disconnect_user(user).await.unwrap();
+        }
         gate.opened.add_permits(1);
-    };
-    tokio::join!(open, act).0
+    });
+    let first = first(app, path).await;
+    disconnecting.await.unwrap();
+    first
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_passed_its_guards_before_is_not_let_in() {
+    let gate = Arc::default();
+    let app = start(&gate);
     for path in ["/guarded", "/slow"] {
-        let first = opened(path, async |sse| sse.disconnect_user("ann").await.unwrap()).await;
-        assert_eq!(first, "helios:overloaded", "{path}");
-        let first = opened(path, async |sse| sse.disconnect_user("bob").await.unwrap()).await;
-        assert_eq!(first, "helios:ready", "{path}");
+        let refused = first_after(&app, &gate, path, &["bob", "ann"]).await;
+        assert_eq!(refused, "helios:overloaded", "{path}");
+        let other = first_after(&app, &gate, path, &["bob"]).await;
+        assert_eq!(other, "helios:ready", "{path}");
     }
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_handle_of_a_refused_stream_learns_of_its_end() {
+    let gate = Arc::default();
+    let app = start(&gate);
+    let refused = first_after(&app, &gate, "/kept", &["ann"]).await;
+    assert_eq!(refused, "helios:overloaded");
+    gate.reached.acquire().await.unwrap().forget();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_may_disconnect_its_own_user() {
+    let app = start(&Arc::default());
+    let mut before = app.sse("/alone").header("cookie", "user=ann").await;
+    assert_eq!(before.next().await.unwrap().event, "helios:ready");
+    assert_eq!(first(&app, "/alone").await, "helios:ready");
+    assert_eq!(before.next().await.unwrap().event, "helios:end");
+}
+
+#[tokio::test(start_paused = true)]
 async fn after_more_than_are_remembered_everybody_has_to_ask_again() {
-    let many = async |sse: SseService| {
-        for n in 0..5_000 {
-            sse.disconnect_user(n.to_string()).await.unwrap();
-        }
-    };
-    assert_eq!(opened("/slow", many).await, "helios:overloaded");
+    let gate = Arc::default();
+    let app = start(&gate);
+    let refused = first_after(&app, &gate, "/slow", &["bob"; 5_000]).await;
+    assert_eq!(refused, "helios:overloaded");
 }

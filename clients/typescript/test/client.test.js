@@ -239,6 +239,22 @@ test('a body that does not follow its signal is stopped all the same', async () 
   assert.ok(silent.asked[0].isClosed);
 });
 
+test('an answer that comes after the end is closed', async () => {
+  const reason = new Error('enough');
+  const stop = new AbortController();
+  let resolve;
+  const answer = new Promise(given => { resolve = given; });
+  const late = { isClosed: false };
+  const api = createClient({ baseUrl: 'http://server', fetch: () => answer });
+  const next = api.events('/news', { signal: stop.signal }).next();
+  await settled();
+  stop.abort(reason);
+  await assert.rejects(next, reason);
+  resolve(deaf(late));
+  await settled();
+  assert.ok(late.isClosed);
+});
+
 test('an answer that is no stream is closed, even if it follows no signal', async () => {
   const page = asked => new Response(deaf(asked).body, { headers: { 'content-type': 'text/html' } });
   const server = read([page]);

@@ -448,7 +448,7 @@ impl Description {
         }
     }
 
-    /// Adds what a connection hook reads, and how it refuses a stream. It may also let the stream join topics.
+    /// Adds what a connection hook reads, and how it refuses a stream. With a handle it may also let the stream join topics.
     pub(crate) fn add_hook(&mut self, hook: Self) {
         for taken in hook.taken {
             let is_same = |it: &&mut Taken| (it.location, it.name) == (taken.location, taken.name);
@@ -465,7 +465,7 @@ impl Description {
         self.errors.statuses.extend(hook.errors.statuses);
         self.errors.any |= hook.errors.any;
         self.errors.foreign.extend(hook.errors.foreign);
-        self.may_join = true;
+        self.may_join |= hook.may_join;
     }
 
     /// Sets the media type from a `content-type` header that the route sets.

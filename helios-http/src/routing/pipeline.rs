@@ -22,6 +22,7 @@ use crate::reply::{mapped, with_head};
 use crate::routing::context::AppContext;
 use crate::routing::endpoint::{CallHttp, Endpoint, Pipeline, Target};
 use crate::sse::answer::Answer;
+use crate::sse::disconnects::Since;
 use crate::sse::open::{is_overload, open};
 
 /// Answers a request in any case. Panics in user code are caught where it is called.
@@ -58,10 +59,10 @@ async fn reply(
     app: &AppContext,
     peer: Option<Arc<Peer>>,
 ) -> Result<Answer, HttpError> {
-    if let Target::Sse(_, route) = &endpoint.target {
-        let now = route.streams.disconnects.now();
-        request.extensions_mut().insert(now);
-    }
+    let since = match &endpoint.target {
+        Target::Sse(_, route) => route.streams.disconnects.now(),
+        Target::Http(_) => Since::default(),
+    };
     if let Err(error) = admit(&endpoint.pipeline, &mut request).await {
         return filtered(&endpoint.pipeline, error, &request, head).await;
     }
@@ -72,6 +73,7 @@ async fn reply(
         head,
         body,
         app,
+        since,
         peer,
         kept: kept.clone(),
     };
@@ -145,6 +147,8 @@ struct Innermost<'a> {
     head: &'a ResponseHead,
     body: Body,
     app: &'a AppContext,
+    /// When the guards of a stream began.
+    since: Since,
     peer: Option<Arc<Peer>>,
     /// The request for the filters, if there are any.
     kept: Option<Arc<RequestContext>>,
@@ -167,7 +171,9 @@ impl Innermost<'_> {
             }
             Target::Sse(handler, route) => {
                 let (peer, kept) = (self.peer.take(), self.kept.take());
-                let reply = open(route, call, peer, kept, |call| handler.call(call));
+                let reply = open(route, call, self.since, peer, kept, |call| {
+                    handler.call(call)
+                });
                 (Box::pin(reply).await, None)
             }
         }

@@ -312,9 +312,9 @@ impl SseCall {
             return Err(Refusal::Overloaded);
         }
         handle.state.attach(opening.request(&call.request))?;
-        // Its user is to ask the guards again.
+        // Its user has to pass the guards again.
         if opening.is_outdated(&handle) {
-            handle.state.reject();
+            handle.state.finish(CloseReason::Rejected);
             return Err(Refusal::Overloaded);
         }
         // Set once, because `open` takes the call.

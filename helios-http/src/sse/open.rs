@@ -36,12 +36,11 @@ use crate::sse::streams::Streams;
 pub(crate) async fn open(
     route: &Arc<StreamRoute>,
     call: Call,
+    since: Since,
     peer: Option<Arc<Peer>>,
     kept: Option<Arc<RequestContext>>,
     source: impl FnOnce(SseCall) -> BoxFuture<'static, Outcome>,
 ) -> Result<Answer, HttpError> {
-    let began = call.request.extensions().get::<Since>().copied();
-    let since = began.unwrap_or_else(|| route.streams.disconnects.now());
     let last_event_id = call.request.last_event_id();
     let has_seen_end = last_event_id.as_deref().is_some_and(is_end_mark);
     if !route.options.restart && has_seen_end {
@@ -108,7 +107,8 @@ pub(crate) async fn respond(streams: &Arc<Streams>, head: Parts, stream: SseStre
     let call = Call::new(request, head, Body::empty(), 0, Arc::default());
     let state = Arc::clone(&stream.state);
     let source = |call: SseCall| Box::pin(call.attach(stream)) as _;
-    let answered = open(&route, call, peer, None, source).await;
+    let since = streams.disconnects.now();
+    let answered = open(&route, call, since, peer, None, source).await;
     if state.request().is_none() {
         state.finish(CloseReason::Rejected);
     }

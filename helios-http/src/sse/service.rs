@@ -236,7 +236,7 @@ impl SseService {
     /// Closes all streams of a user on all servers behind the backplane, as [`SseStream::close`] does. Use it when a
     /// user logs out or loses a right. [`ConnectionLimits::user`](crate::sse::ConnectionLimits::user) identifies the
     /// user of a stream. Without it, the streams here belong to no user. Streams opened later are left alone, so refuse
-    /// the user in your app first. A request that is opening a stream meanwhile may have passed the guards before that. It
+    /// the user in your app first. Another request that is opening a stream meanwhile may have passed the guards before that. It
     /// is answered as if there were no room, so the client comes back, and the guards decide again.
     ///
     /// Streams on this server end at once. A server that is cut off ends its streams when it is back, if that is within

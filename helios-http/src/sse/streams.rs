@@ -115,9 +115,7 @@ impl Streams {
                     }
                 }
                 Private::Disconnect(event) => {
-                    if let Some(user) = user_in(&event) {
-                        streams.disconnect_here(&user);
-                    }
+                    streams.disconnect_from_afar(&event);
                 }
             }
         };
@@ -380,8 +378,19 @@ impl Streams {
         let Some(replication) = self.replication() else {
             return Ok(());
         };
-        let named = self.hub.encode_unnumbered(&SseEvent::json(user))?;
+        let named = SseEvent::json(user).event(self.hub.node.to_string());
+        let named = self.hub.encode_unnumbered(&named)?;
         replication.disconnect(named).await
+    }
+
+    /// Ends the streams of a user whom another server has disconnected. A message of this server has had its effect, and
+    /// its user may have come back since.
+    fn disconnect_from_afar(&self, message: &Bytes) {
+        if let Some((user, server)) = user_in(message)
+            && server != self.hub.node.to_string()
+        {
+            self.disconnect_here(&user);
+        }
     }
 
     fn disconnect_here(&self, user: &str) {
@@ -474,11 +483,12 @@ impl Streams {
 }
 
 /// Returns the user that another server's event names.
-fn user_in(event: &Bytes) -> Option<String> {
+/// Returns the user, and the server that sent the message.
+fn user_in(event: &Bytes) -> Option<(String, String)> {
     let mut decoder = Decoder::new();
     decoder.feed(event).ok()?;
     match decoder.next_item()? {
-        Decoded::Event(event) => serde_json::from_str(&event.data).ok(),
+        Decoded::Event(event) => Some((serde_json::from_str(&event.data).ok()?, event.event)),
         _ => None,
     }
 }

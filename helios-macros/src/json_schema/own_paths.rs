@@ -92,7 +92,11 @@ impl Original {
                 TokenTree::Ident(name) => KEYS.iter().find(|key| name == *key),
                 _ => None,
             };
-            let is_called = std::mem::replace(&mut names_item, self.is_named(&token, &all));
+            let has_value =
+                matches!(tokens.peek(), Some(TokenTree::Punct(it)) if it.as_char() == '=');
+            // `Item = u8` binds an associated type.
+            let is_named = !has_value && self.is_named(&token, &all);
+            let is_called = std::mem::replace(&mut names_item, is_named);
             match token {
                 TokenTree::Group(group) => {
                     let inner = self.redirected(group.stream(), default);
@@ -102,8 +106,6 @@ impl Original {
                 TokenTree::Ident(name) if names_item => all.extend(self.leading_here(&name)),
                 other => all.push(other),
             }
-            let has_value =
-                matches!(tokens.peek(), Some(TokenTree::Punct(it)) if it.as_char() == '=');
             match (key, default) {
                 (Some(_), _) if has_value => {
                     all.extend(tokens.next());

@@ -14,10 +14,10 @@ pub(super) fn context(attributes: &[Attribute]) -> Option<String> {
         Some(TokenTree::Group(group)) => group.stream(),
         _ => TokenStream::new(),
     });
-    tokens
-        .skip_while(|token| token.to_string() != "as")
-        .nth(1)
-        .map(|name| name.to_string())
+    let tokens: Vec<_> = tokens.map(|token| token.to_string()).collect();
+    // The type may have an `as` of its own.
+    let last = tokens.iter().rposition(|token| token == "as")?;
+    tokens.get(last + 1).cloned()
 }
 
 /// Removes the rules that need the value or the context.
@@ -26,14 +26,29 @@ pub(super) fn remove_computed(attributes: &mut [Attribute], context: Option<&str
         let Some(rules) = rules(attribute) else {
             continue;
         };
-        let needed: Vec<&str> = ["self"].into_iter().chain(context).collect();
+        let needs_context =
+            |rule: &TokenStream| context.is_some_and(|context| names(rule, &[context]));
         let kept = parts(rules).into_iter();
-        let kept = kept.filter(|rule| !names(rule, &needed));
+        let kept = kept.filter(|rule| !needs_context(rule) && !names_value(rule.clone()));
         let kept: Vec<_> = kept.collect();
         if let Meta::List(list) = &mut attribute.meta {
             list.tokens = quote::quote!(#(#kept),*);
         }
     }
+}
+
+/// Whether `self` is among the tokens, and does not begin a path, such as `self::LEAST`.
+fn names_value(tokens: TokenStream) -> bool {
+    let mut tokens = tokens.into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        let is_path = matches!(tokens.peek(), Some(TokenTree::Punct(it)) if it.as_char() == ':');
+        match token {
+            TokenTree::Group(group) if names_value(group.stream()) => return true,
+            TokenTree::Ident(name) if name == "self" && !is_path => return true,
+            _ => {}
+        }
+    }
+    false
 }
 
 fn rules(attribute: &Attribute) -> Option<TokenStream> {
