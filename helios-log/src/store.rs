@@ -21,6 +21,7 @@
 //! Numbers and times are eight bytes, big-endian, and times are milliseconds since 1970. A topic that is followed by
 //! something is preceded by its length, so that no topic is the beginning of another.
 
+use std::ffi::OsStr;
 use std::io;
 use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -311,16 +312,22 @@ fn check_version(folder: &Path) -> Result<(), StoreError> {
 /// Checks that nothing is missing in a store that was complete before. The store itself removes a folder without its file
 /// `current`, as one that was not completed, and begins with an empty one.
 pub(crate) fn check_complete(folder: &Path) -> Result<(), StoreError> {
-    let trees = folder.join("keyspaces");
     let mut complete = 0;
-    for name in names_in(&trees)? {
-        let current = trees.join(name).join("current");
-        complete += usize::from(current.try_exists().map_err(StoreError::of_io)?);
+    for tree in trees_of(folder)? {
+        let current = tree.join("current").try_exists();
+        complete += usize::from(current.map_err(StoreError::of_io)?);
     }
     match complete < TREES {
         true => Err(StoreError::damaged("a keyspace without its file `current`")),
         false => Ok(()),
     }
+}
+
+/// Returns the folders of the keyspaces. Other programs leave files there, such as `.DS_Store`, which the store skips too.
+fn trees_of(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let trees = folder.join("keyspaces");
+    let all = names_in(&trees)?.into_iter().map(|name| trees.join(name));
+    Ok(all.filter(|tree| !tree.is_file()).collect())
 }
 
 /// Returns the names of the files and folders in a folder, if there is one.
@@ -338,15 +345,10 @@ fn names_in(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
 /// checks it. If a manifest is damaged and the store opens several, its assertion panics within a panic, which aborts
 /// the process.
 fn check_manifests(folder: &Path) -> Result<(), StoreError> {
-    let trees = folder.join("keyspaces");
-    for name in names_in(&trees)? {
-        let tree = trees.join(&name);
-        // Other programs leave files, such as `.DS_Store`, which the store skips too.
-        if tree.is_file() {
-            continue;
-        }
+    for tree in trees_of(folder)? {
         let is_number = |name: &str| name.parse::<u64>().is_ok();
-        if !name.to_str().is_some_and(is_number) {
+        let name = tree.file_name().and_then(OsStr::to_str);
+        if !name.is_some_and(is_number) {
             return Err(StoreError::damaged("a folder that is not the store's"));
         }
         check_manifest(&tree)?;
