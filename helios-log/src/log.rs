@@ -2,9 +2,9 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -306,14 +306,9 @@ impl Setup {
             }
             None => tracing::info!(%path, %newest, "the event log is open"),
         }
-        let shared = Arc::new(Shared {
-            sequence: Mutex::new(sequence),
-            store: RwLock::new(Some(store)),
-            clock,
-            is_down: AtomicBool::new(false),
-        });
+        let shared = Shared::new(store, sequence, clock);
         let writer = Writer::new(
-            shared,
+            Arc::new(shared),
             folder,
             mark,
             self.machine,

@@ -153,7 +153,7 @@ fn another(head: Option<Head>, mark: Option<Mark>, lasts: u64) -> Head {
 }
 
 fn read_or_set_aside(folder: &Folder, mark: Option<&Mark>) -> Result<Known, LogError> {
-    let error = match caught(|| check(folder, mark).and_then(|()| read(folder))) {
+    let error = match caught(|| read(folder, mark)) {
         Ok(known) => return Ok(known),
         Err(error) if error.is_damage() => error,
         Err(error) => return Err(refused(folder, error)),
@@ -161,24 +161,7 @@ fn read_or_set_aside(folder: &Folder, mark: Option<&Mark>) -> Result<Known, LogE
     let aside = folder.set_aside()?;
     let (aside, error) = (aside.display(), with_causes(&error));
     tracing::error!(%aside, error, "the event log's store is damaged: it was moved aside, and a new one begins");
-    caught(|| read(folder)).map_err(|error| refused(folder, error))
-}
-
-/// Checks a store by what its last process has recorded.
-fn check(folder: &Folder, mark: Option<&Mark>) -> Result<(), StoreError> {
-    let Some(mark) = mark.filter(|_| folder.store().exists()) else {
-        return Ok(());
-    };
-    check_complete(&folder.store())?;
-    if mark.failed {
-        // Perhaps because of a part that cannot be read. It would fail again each time that it merges its tables.
-        let store = Store::open(&folder.store())?;
-        store.read_all().map_err(|error| match error.is_lost() {
-            true => StoreError::Damaged(error.into()),
-            false => error,
-        })?;
-    }
-    Ok(())
+    caught(|| read(folder, mark)).map_err(|error| refused(folder, error))
 }
 
 /// Makes these changes, or adds them to those that wait for room.
@@ -235,8 +218,20 @@ struct Known {
     amends: Vec<Change>,
 }
 
-fn read(folder: &Folder) -> Result<Known, StoreError> {
-    let store = Store::open(&folder.store())?;
+/// Opens the store, and checks it by what its last process has recorded.
+fn read(folder: &Folder, mark: Option<&Mark>) -> Result<Known, StoreError> {
+    let path = folder.store();
+    if mark.is_some() && path.exists() {
+        check_complete(&path)?;
+    }
+    let store = Store::open(&path)?;
+    if mark.is_some_and(|mark| mark.failed) {
+        // Perhaps because of a part that cannot be read. It would fail again each time that it merges its tables.
+        store.read_all().map_err(|error| match error.is_lost() {
+            true => StoreError::Damaged(error.into()),
+            false => error,
+        })?;
+    }
     let mut amends = full::amends(folder)?;
     match full::make_amends(folder, &store, &amends) {
         Ok(()) => amends.clear(),

@@ -17,6 +17,15 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    pub(crate) fn new(store: Store, sequence: Sequence, clock: Clock) -> Self {
+        Self {
+            sequence: Mutex::new(sequence),
+            store: RwLock::new(Some(store)),
+            clock,
+            is_down: AtomicBool::new(false),
+        }
+    }
+
     pub(crate) fn sequence(&self) -> MutexGuard<'_, Sequence> {
         self.sequence.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -137,7 +137,7 @@ impl Trimming {
             && let Some(topic) = self.next_topic()
         {
             let Some(removed) = self.trim_topic(shared, &topic, now, left, changes) else {
-                // The next tick looks again, as far as it is worth it.
+                // A look finds them again. At once it would fail again, so the next tick does it.
                 self.topics.clear();
                 return;
             };
@@ -401,8 +401,6 @@ fn walk_keys(
 #[cfg(test)]
 mod tests {
     use std::collections::{HashMap, HashSet};
-    use std::sync::atomic::AtomicBool;
-    use std::sync::{Mutex, RwLock};
     use std::time::SystemTime;
 
     use helios_http::sse::backplane::BackplaneSink;
@@ -494,12 +492,8 @@ mod tests {
         let rows: Vec<_> = events.chain([key.clone(), by_time.clone()]).collect();
         store.commit(&rows).unwrap();
         let topics = [("a", long(1)), ("b", long(4)), ("empty", Past::default())];
-        let shared = Shared {
-            sequence: Mutex::new(sequence(topics)),
-            store: RwLock::new(Some(store)),
-            clock: Clock::behind(SystemTime::now, 0),
-            is_down: AtomicBool::new(false),
-        };
+        let clock = Clock::behind(SystemTime::now, 0);
+        let shared = Shared::new(store, sequence(topics), clock);
         let mut trimming = Trimming::new(u64::MAX, 10, 1);
         trimming.keys_ahead = false;
         trimming.topics = ["a", "b"].map(Arc::from).into();
@@ -531,12 +525,8 @@ mod tests {
             keep_age: u64::MAX,
             ..Past::default()
         };
-        let shared = Shared {
-            sequence: Mutex::new(sequence([("damaged", holding), ("whole", holding)])),
-            store: RwLock::new(Some(store)),
-            clock: Clock::behind(SystemTime::now, 0),
-            is_down: AtomicBool::new(false),
-        };
+        let sequence = sequence([("damaged", holding), ("whole", holding)]);
+        let shared = Shared::new(store, sequence, Clock::behind(SystemTime::now, 0));
         let mut trimming = Trimming::new(u64::MAX, 0, 1);
         trimming.look(&shared.sequence(), 1);
         trimming.step(&shared, 1, 1).unwrap();

@@ -598,8 +598,6 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use std::collections::{HashMap, HashSet};
-    use std::sync::atomic::AtomicBool;
-    use std::sync::{Mutex, RwLock};
     use std::time::SystemTime;
 
     use helios_core::sse::NodeId;
@@ -621,12 +619,8 @@ mod tests {
             bytes: 0,
             sink: sink.clone(),
         };
-        let shared = Shared {
-            sequence: Mutex::new(sequence),
-            store: RwLock::new(Some(Store::open(&folder.store()).unwrap())),
-            clock: Clock::behind(SystemTime::now, 0),
-            is_down: AtomicBool::new(false),
-        };
+        let store = Store::open(&folder.store()).unwrap();
+        let shared = Shared::new(store, sequence, Clock::behind(SystemTime::now, 0));
         let machine = Machine {
             boot: 5,
             now: SystemTime::now,
