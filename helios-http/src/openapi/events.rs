@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::openapi::components::component;
 use crate::openapi::describe::{Data, Event, EventList, Item, TypeSchema};
-use crate::openapi::schema::Schemas;
+use crate::openapi::schema::{Schemas, add_alternative};
 use crate::sse::options::StreamOptions;
 use crate::sse::{OnError, Overload, SseOptions};
 
@@ -99,18 +99,14 @@ pub(super) fn item(
 /// Returns one schema for each name of an event, so that an event fits into one of them only. The app may send events
 /// with the names of Helios' own.
 fn by_name(items: Vec<(String, Value)>) -> Vec<Value> {
-    let mut found: Vec<(String, Vec<Value>)> = Vec::new();
+    let mut found: Vec<(String, Value)> = Vec::new();
     for (name, item) in items {
         match found.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, same)) => same.push(item),
-            None => found.push((name, vec![item])),
+            Some((_, known)) => add_alternative(known, &item),
+            None => found.push((name, item)),
         }
     }
-    let one = |(_, mut same): (String, Vec<Value>)| match same.len() {
-        1 => same.remove(0),
-        _ => json!({ "anyOf": same }),
-    };
-    found.into_iter().map(one).collect()
+    found.into_iter().map(|(_, item)| item).collect()
 }
 
 fn of(event: &Event, schemas: &mut Schemas, unknown: &mut Vec<&'static str>) -> Value {

@@ -133,13 +133,15 @@ impl<'a> Node<'a> {
 }
 
 impl<B: Backplane> Scene<B> {
+    /// Returns the members' side of both peers. `None` if the backplane has no tables.
+    async fn nodes<'a>(&'a self, topic: &'a str) -> Result<Option<(Node<'a>, Node<'a>)>, Found> {
+        let one = Node::of(&self.one, topic).await?;
+        Ok(one.zip(Node::of(&self.two, topic).await?))
+    }
+
     pub(super) async fn members(&self) -> Result<(), Found> {
         let topic = self.topic("members");
-        let nodes = (
-            Node::of(&self.one, &topic).await?,
-            Node::of(&self.two, &topic).await?,
-        );
-        let (Some(one), Some(two)) = nodes else {
+        let Some((one, two)) = self.nodes(&topic).await? else {
             return Ok(());
         };
         ensure_members(one.renew().await? == one.lease, || {
@@ -190,11 +192,7 @@ impl<B: Backplane> Scene<B> {
     /// A row that is put again does not push aside the newer one of another node.
     pub(super) async fn newest_row_counts(&self) -> Result<(), Found> {
         let topic = self.topic("newest");
-        let nodes = (
-            Node::of(&self.one, &topic).await?,
-            Node::of(&self.two, &topic).await?,
-        );
-        let (Some(one), Some(two)) = nodes else {
+        let Some((one, two)) = self.nodes(&topic).await? else {
             return Ok(());
         };
         one.joins("ann").await?;
@@ -219,11 +217,7 @@ impl<B: Backplane> Scene<B> {
 
     pub(super) async fn members_in_grace(&self) -> Result<(), Found> {
         let topic = self.topic("grace");
-        let nodes = (
-            Node::of(&self.one, &topic).await?,
-            Node::of(&self.two, &topic).await?,
-        );
-        let (Some(one), Some(two)) = nodes else {
+        let Some((one, two)) = self.nodes(&topic).await? else {
             return Ok(());
         };
         one.joins("ann").await?;
@@ -264,11 +258,7 @@ impl<B: Backplane> Scene<B> {
     /// Rows are removed with their lease, once. Later calls of its node change nothing.
     pub(super) async fn rows_run_out(&self) -> Result<(), Found> {
         let topic = self.topic("reaped");
-        let nodes = (
-            Node::of(&self.one, &topic).await?,
-            Node::of(&self.two, &topic).await?,
-        );
-        let (Some(mut one), Some(two)) = nodes else {
+        let Some((mut one, two)) = self.nodes(&topic).await? else {
             return Ok(());
         };
         one.joins("ann").await?;
